@@ -1,0 +1,1 @@
+"""Weight files and resumable run state."""

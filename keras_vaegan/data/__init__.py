@@ -1,0 +1,1 @@
+"""Reading, aligning and streaming images; phantoms. Knows neither models nor trainers."""

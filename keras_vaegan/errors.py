@@ -1,0 +1,9 @@
+"""The one error type that a user's mistake raises."""
+
+
+class InputError(ValueError):
+    """Bad input from the user, told in one line.
+
+    The message names what was received, what was expected and what to do. Commands print it
+    and exit with status 2; any other exception is a bug.
+    """

@@ -1,0 +1,1 @@
+"""Metrics, protocols, realism tests and reports. Knows neither models nor trainers."""
