@@ -1,0 +1,53 @@
+"""`keras-vaegan X` and `python -m keras_vaegan X`: the same as `python -m keras_vaegan.X`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from keras_vaegan import __version__, cli
+
+PROGRAM = "keras-vaegan"
+COMMANDS = {
+    "train": "train a preset on a folder of images",
+    "translate": "translate images or folders with trained weights",
+    "evaluate": "measure a run: cycles, realism, and translation error where truth exists",
+    "phantom": "write procedural heads in the layout of the real data set",
+    "download": "fetch the Kaggle CT and MRI set",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one of `COMMANDS`.
+
+    Args:
+        argv: Command name and its arguments; None takes `sys.argv[1:]`.
+
+    Raises:
+        SystemExit: status 2 for an unknown command, else as the command exits.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    name = argv[0] if argv else ""
+    if name in ("-h", "--help"):
+        print(_usage())
+    elif name == "--version":
+        print(f"{PROGRAM} {__version__}")
+    elif name in COMMANDS:
+        module = importlib.import_module(f"keras_vaegan.{name}")
+        cli.run(module.main, argv[1:], prog=f"{PROGRAM} {name}")
+    else:
+        received = f"unknown command {name!r}" if name else "no command given"
+        cli.fail(f"{received}: expected one of {', '.join(COMMANDS)}; see `{PROGRAM} --help`")
+
+
+def _usage() -> str:
+    """List the commands, one line each."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
+    head = f"usage: {PROGRAM} COMMAND [OPTIONS]\n\ncommands:"
+    return "\n".join([head, *lines, "", f"`{PROGRAM} COMMAND --help` lists a command's options."])
+
+
+if __name__ == "__main__":
+    main()
