@@ -1,0 +1,485 @@
+"""What a run is made of: frozen dataclasses, their checks, presets, JSON in and out.
+
+A config is the whole record of a model or a run: two equal configs build equal networks. Change
+one with `dataclasses.replace`; every check runs again on the copy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from keras_vaegan.errors import InputError
+
+VALUE_RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
+
+
+@dataclass(frozen=True)
+class VAEUNetConfig:
+    """U-Net generator with a probabilistic bottleneck (System A).
+
+    Level i works at 1/2**i of the image size; the last level holds the latent.
+
+    Attributes:
+        image_size: Side of the square input in pixels; a multiple of `stride`.
+        channels: Input and output channels, 1 or 3.
+        filters: Features per level, finest first.
+        kernel_sizes: Convolution kernel per level, finest first.
+        num_residual_blocks: Residual blocks per level, in the encoder and again in the decoder.
+        skip_levels: How many of the coarsest levels above the latent pass their features to the
+            decoder. All of them invite the network to copy its input; too few lose the anatomy.
+        groups: Groups of the group normalisation.
+        latent: "spatial" keeps a map of latent vectors, "dense" one vector for the image.
+        latent_channels: Latent channels (spatial) or dimensions (dense).
+        upsampling: "nearest" or "bilinear" resize before a convolution, or "transpose" (a strided
+            transposed convolution, as older code has it: prone to checkerboards).
+        output_activation: "tanh" for images in [-1, 1], "sigmoid" for [0, 1].
+        gray_output: Average the output channels, so that a 3-channel network never tints.
+        seed: Seed of the initial weights and of the latent's noise.
+
+    Reference: System A as described publicly; filters and latent shape are our reading.
+    """
+
+    image_size: int = 256
+    channels: int = 3
+    filters: tuple[int, ...] = (64, 128, 256, 512, 512)
+    kernel_sizes: tuple[int, ...] = (5, 3, 3, 3, 3)
+    num_residual_blocks: tuple[int, ...] = (1, 1, 1, 1, 2)
+    skip_levels: int = 3
+    groups: int = 16
+    latent: Literal["spatial", "dense"] = "spatial"
+    latent_channels: int = 64
+    upsampling: Literal["nearest", "bilinear", "transpose"] = "nearest"
+    output_activation: Literal["tanh", "sigmoid"] = "tanh"
+    gray_output: bool = True
+    seed: int = 0
+
+    @property
+    def stride(self) -> int:
+        """Pixels of input per latent position along one axis."""
+        return 2 ** (len(self.filters) - 1)
+
+    def __post_init__(self) -> None:
+        _require(len(self.filters) >= 2, "filters", self.filters, "at least two levels")
+        for name in ("kernel_sizes", "num_residual_blocks"):
+            value = getattr(self, name)
+            _require(
+                len(value) == len(self.filters), name, value, f"{len(self.filters)} values, one "
+                "per level of filters"
+            )
+        _require(all(k % 2 for k in self.kernel_sizes), "kernel_sizes", self.kernel_sizes, "odd")
+        _require(
+            all(f % self.groups == 0 for f in self.filters),
+            "filters", self.filters, f"multiples of groups={self.groups}",
+        )
+        _require(
+            0 <= self.skip_levels < len(self.filters),
+            "skip_levels", self.skip_levels, f"0 to {len(self.filters) - 1}",
+        )
+        _require_choice("latent", self.latent, ("spatial", "dense"))
+        _require_choice("upsampling", self.upsampling, ("nearest", "bilinear", "transpose"))
+        _check_image(self.image_size, self.channels, self.stride)
+        _require_choice("output_activation", self.output_activation, tuple(VALUE_RANGES))
+        _require(self.latent_channels > 0, "latent_channels", self.latent_channels, "positive")
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """Multi-scale PatchGAN: one trunk, a judging head at each of its last `num_heads` levels.
+
+    Attributes:
+        image_size: Side of the square input in pixels.
+        channels: Input channels, 1 or 3.
+        filters: Features per trunk level; every level halves the resolution.
+        num_heads: Number of levels, counted from the coarsest, that carry a head.
+        head_kernel_size: Kernel of each head's output convolution.
+        trunk_depth: Convolutions per level (the first one strides).
+        groups: Groups of the group normalisation; 0 for no normalisation.
+        seed: Seed of the initial weights.
+
+    Reference: System A as described publicly; filters are our reading.
+    """
+
+    image_size: int = 256
+    channels: int = 3
+    filters: tuple[int, ...] = (64, 128, 256, 512)
+    num_heads: int = 4
+    head_kernel_size: int = 5
+    trunk_depth: int = 2
+    groups: int = 16
+    seed: int = 0
+
+    @property
+    def stride(self) -> int:
+        """Pixels of input per position of the coarsest output."""
+        return 2 ** len(self.filters)
+
+    def __post_init__(self) -> None:
+        _require(
+            1 <= self.num_heads <= len(self.filters),
+            "num_heads", self.num_heads, f"1 to {len(self.filters)}, the number of levels",
+        )
+        _require(self.trunk_depth >= 1, "trunk_depth", self.trunk_depth, "at least 1")
+        if self.groups:
+            _require(
+                all(f % self.groups == 0 for f in self.filters),
+                "filters", self.filters, f"multiples of groups={self.groups}",
+            )
+        _check_image(self.image_size, self.channels, self.stride)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """How image files become the network's input.
+
+    Attributes:
+        image_size: Side of the square image in pixels.
+        channels: 1 (gray) or 3.
+        resize: "pad" keeps the aspect on a black square, "stretch" fills the square.
+        align: "head" crops to the head's bounding box and scales it to a common size first.
+        value_range: "tanh" for [-1, 1], "sigmoid" for [0, 1].
+        validation_images: Training images per domain held back for validation.
+    """
+
+    image_size: int = 256
+    channels: int = 3
+    resize: Literal["pad", "stretch"] = "pad"
+    align: Literal["none", "head"] = "none"
+    value_range: Literal["tanh", "sigmoid"] = "tanh"
+    validation_images: int = 32
+
+    def __post_init__(self) -> None:
+        _check_image(self.image_size, self.channels, 1)
+        _require_choice("resize", self.resize, ("pad", "stretch"))
+        _require_choice("align", self.align, ("none", "head"))
+        _require_choice("value_range", self.value_range, tuple(VALUE_RANGES))
+        _require(self.validation_images >= 0, "validation_images", self.validation_images, ">= 0")
+
+
+@dataclass(frozen=True)
+class WeightsRecord:
+    """What a weight file says of itself: the network, and how its images were prepared.
+
+    Attributes:
+        model: Architecture of the network.
+        data: Preparation of its input images.
+    """
+
+    model: VAEUNetConfig | DiscriminatorConfig
+    data: DataConfig
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """Strength of the random copy that every training sample gets in the training graph.
+
+    Attributes:
+        copies: Augmented copies per sample; 1 turns a batch of 4 into 8, 0 switches it off.
+        flip: Probability of a left-right flip.
+        rotation_degrees: Largest rotation either way.
+        zoom: Largest relative change of size either way.
+        translation: Largest shift as a share of the image side.
+        intensity: Largest relative change of contrast and gamma either way.
+        warp_probability: Share of the copies that are rotated, zoomed and shifted (bilinear
+            resampling blurs a little, so a share stays unwarped for the discriminator's sake).
+    """
+
+    copies: int = 1
+    flip: float = 0.5
+    rotation_degrees: float = 8.0
+    zoom: float = 0.08
+    translation: float = 0.04
+    intensity: float = 0.05
+    warp_probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        _require(self.copies in (0, 1), "copies", self.copies, "0 or 1")
+        for name in ("flip", "warp_probability"):
+            value = getattr(self, name)
+            _require(0 <= value <= 1, name, value, "a probability from 0 to 1")
+        for name in ("zoom", "translation", "intensity"):
+            value = getattr(self, name)
+            _require(0 <= value < 0.5, name, value, "a share from 0 to below 0.5")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the generator's loss terms, and the kind of the adversarial loss.
+
+    Attributes:
+        adversarial: "least_squares" or "bce" (on logits), averaged over the heads.
+        adversarial_weight: Weight of the adversarial loss.
+        cycle_weight: Weight of the cycle L1 (in the network's value range).
+        identity_weight: Weight of the identity L1 (a network fed its own target domain); 0 skips
+            the passes it needs.
+        ssim_weight: Weight of 1 - SSIM on both cycles.
+        kl_weight: Weight of the KL divergence per latent element.
+        kl_warmup_steps: Steps over which the KL weight rises linearly from 0.
+        cycle_noise: Standard deviation, on the [0, 1] scale, of the noise added to a translation
+            before it is cycled back, so that information hidden in it does not count.
+        discriminator_gradients: "independent" normalises each head's gradient before adding,
+            "joint" differentiates the sum of the heads' losses.
+        head_clip_norm: Global norm that each head's gradient is clipped to ("independent").
+    """
+
+    adversarial: Literal["least_squares", "bce"] = "least_squares"
+    adversarial_weight: float = 1.0
+    cycle_weight: float = 10.0
+    identity_weight: float = 0.0
+    ssim_weight: float = 0.0
+    kl_weight: float = 0.01
+    kl_warmup_steps: int = 1000
+    cycle_noise: float = 0.02
+    discriminator_gradients: Literal["independent", "joint"] = "independent"
+    head_clip_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require_choice("adversarial", self.adversarial, ("least_squares", "bce"))
+        _require_choice(
+            "discriminator_gradients", self.discriminator_gradients, ("independent", "joint")
+        )
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            if not isinstance(value, str):
+                _require(value >= 0, item.name, value, "zero or more")
+        _require(self.head_clip_norm > 0, "head_clip_norm", self.head_clip_norm, "above 0")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Adam for generators and discriminators.
+
+    Attributes:
+        learning_rate: Rate of the generators at step 0.
+        discriminator_learning_rate: The discriminators'; None takes the generators'.
+        decay: Per-step decay as in the legacy Keras optimisers: lr / (1 + decay * step).
+        weight_decay: True (decoupled) weight decay; 0 for none.
+        beta_1: Adam's first moment decay.
+        beta_2: Adam's second moment decay.
+        ema_decay: Decay of the generators' averaged weights, which validate and are saved.
+    """
+
+    learning_rate: float = 1e-4
+    discriminator_learning_rate: float | None = None
+    decay: float = 6e-8
+    weight_decay: float = 0.0
+    beta_1: float = 0.5
+    beta_2: float = 0.999
+    ema_decay: float = 0.999
+
+    def __post_init__(self) -> None:
+        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        for name in ("beta_1", "beta_2", "ema_decay"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, name, value, "from 0 to below 1")
+
+
+@dataclass(frozen=True)
+class CycleGANConfig:
+    """A whole CycleGAN run (Systems A and C share the trainer).
+
+    Attributes:
+        generator: Both generators' architecture.
+        discriminator: Both discriminators' architecture.
+        data: How files become inputs.
+        augmentation: The extra copy of every sample.
+        losses: Loss terms.
+        optimizer: Both optimisers.
+        batch_size: Pairs drawn per step, before augmentation copies.
+        steps: Training steps of a full run.
+        steps_per_epoch: Steps between two validations; 0 takes one pass over the larger domain.
+        pool_size: Past translations kept for the discriminators; 0 for none.
+        precision: "auto" picks mixed_bfloat16 where the hardware has it, else float32.
+        seed: Seed of data order, augmentation and initial weights.
+    """
+
+    generator: VAEUNetConfig = field(default_factory=VAEUNetConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    losses: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    batch_size: int = 4
+    steps: int = 50_000
+    steps_per_epoch: int = 0
+    pool_size: int = 50
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for part in (self.generator, self.discriminator):
+            for name in ("image_size", "channels"):
+                _require(
+                    getattr(part, name) == getattr(self.data, name), f"data.{name}",
+                    getattr(self.data, name), f"{type(part).__name__}'s {getattr(part, name)}",
+                )
+        _require(
+            self.generator.output_activation == self.data.value_range, "data.value_range",
+            self.data.value_range, f"the generator's {self.generator.output_activation}",
+        )
+        _require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
+        _require(self.steps >= 1, "steps", self.steps, "at least 1")
+        _require(self.pool_size >= 0, "pool_size", self.pool_size, "zero or more")
+        _require_choice(
+            "precision", self.precision, ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+        )
+
+
+def resize_config(config: CycleGANConfig, image_size: int) -> CycleGANConfig:
+    """Give `config` another image side.
+
+    Raises:
+        InputError: the networks' stride does not divide `image_size`.
+    """
+    parts = {
+        name: dataclasses.replace(getattr(config, name), image_size=image_size)
+        for name in ("generator", "discriminator", "data")
+    }
+    return dataclasses.replace(config, **parts)
+
+
+def get_preset(name: str) -> CycleGANConfig:
+    """Look up a preset by name.
+
+    Args:
+        name: One of `PRESETS`.
+
+    Returns:
+        A frozen config; change it with `dataclasses.replace`.
+
+    Raises:
+        InputError: there is no such preset.
+    """
+    if name not in PRESETS:
+        raise InputError(
+            f"unknown preset {name!r}: expected one of {', '.join(sorted(PRESETS))}; see --help"
+        )
+    return PRESETS[name]()
+
+
+def vae_cyclegan() -> CycleGANConfig:
+    """System A as published: 256x256x3, batch 4 (8 with the copies), 50,000 steps, rate 1e-4.
+
+    Command: `python -m keras_vaegan.train --preset vae_cyclegan --data DIR --out RUN`.
+    Metric: not measured (a full run needs a GPU).
+    """
+    return CycleGANConfig(losses=LossConfig(identity_weight=0.0, ssim_weight=0.0))
+
+
+def vae_cyclegan_small() -> CycleGANConfig:
+    """System A sized for a CPU or a free Colab GPU: 256x256x1, heads aligned.
+
+    Command: `python -m keras_vaegan.train --preset vae_cyclegan_small --data DIR --out RUN`.
+    Metric: not measured.
+    """
+    return CycleGANConfig(
+        generator=VAEUNetConfig(
+            channels=1, filters=(16, 32, 64, 128, 256), kernel_sizes=(3, 3, 3, 3, 3),
+            num_residual_blocks=(0, 1, 2, 2, 1), skip_levels=3, groups=8, latent_channels=32,
+        ),
+        discriminator=DiscriminatorConfig(
+            channels=1, filters=(32, 64, 128, 256), trunk_depth=1, groups=8
+        ),
+        data=DataConfig(channels=1, align="head"),
+        losses=LossConfig(ssim_weight=1.0),
+        optimizer=OptimizerConfig(learning_rate=2e-4, ema_decay=0.995),
+        batch_size=1,
+        steps=20_000,
+        steps_per_epoch=500,
+    )
+
+
+def demo() -> CycleGANConfig:
+    """A 64x64 CycleGAN for the built-in phantom: minutes on 2 cores.
+
+    Command: `make demo`.
+    Metric: not measured.
+    """
+    return CycleGANConfig(
+        generator=VAEUNetConfig(
+            image_size=64, channels=1, filters=(16, 32, 64), kernel_sizes=(5, 3, 3),
+            num_residual_blocks=(0, 1, 2), skip_levels=2, groups=8, latent_channels=16,
+        ),
+        discriminator=DiscriminatorConfig(
+            image_size=64, channels=1, filters=(32, 64, 128, 128), trunk_depth=1, groups=8
+        ),
+        data=DataConfig(image_size=64, channels=1, validation_images=16),
+        losses=LossConfig(ssim_weight=1.0, kl_warmup_steps=200),
+        optimizer=OptimizerConfig(learning_rate=4e-4, ema_decay=0.99),
+        batch_size=8,
+        steps=800,
+        steps_per_epoch=200,
+    )
+
+
+PRESETS = {f.__name__: f for f in (vae_cyclegan, vae_cyclegan_small, demo)}
+
+_KINDS = {
+    kind.__name__: kind
+    for kind in (
+        VAEUNetConfig, DiscriminatorConfig, DataConfig, WeightsRecord, AugmentationConfig,
+        LossConfig, OptimizerConfig, CycleGANConfig,
+    )
+}
+
+
+def config_to_dict(config: Any) -> dict:
+    """Turn a config into JSON-ready data; each dataclass carries its class name as "kind"."""
+    result: dict[str, Any] = {"kind": type(config).__name__}
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            value = config_to_dict(value)
+        result[item.name] = list(value) if isinstance(value, tuple) else value
+    return result
+
+
+def config_from_dict(data: dict) -> Any:
+    """Rebuild a config from `config_to_dict`'s data.
+
+    Raises:
+        InputError: unknown kind or field, or a value that the config refuses.
+    """
+    kind = data.get("kind") if isinstance(data, dict) else None
+    if kind not in _KINDS:
+        raise InputError(f"unknown config kind {kind!r}: expected one of {', '.join(_KINDS)}")
+    names = {item.name for item in dataclasses.fields(_KINDS[kind])}
+    unknown = sorted(set(data) - names - {"kind"})
+    if unknown:
+        raise InputError(f"{kind} has no field {unknown[0]!r}: expected {', '.join(sorted(names))}")
+    values = {
+        name: config_from_dict(value) if isinstance(value, dict)
+        else tuple(value) if isinstance(value, list) else value
+        for name, value in data.items() if name != "kind"
+    }
+    try:
+        return _KINDS[kind](**values)
+    except TypeError as error:
+        raise InputError(f"{kind} holds a value of the wrong type: {error}") from error
+
+
+def config_to_json(config: Any) -> str:
+    """Write a config as indented JSON text."""
+    return json.dumps(config_to_dict(config), indent=2)
+
+
+def _require(condition: bool, name: str, value: Any, expected: str) -> None:
+    """Refuse a value with the one line that says what was expected."""
+    if not condition:
+        raise InputError(f"{name}={value!r}: expected {expected}")
+
+
+def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a value that is not among the choices."""
+    _require(value in choices, name, value, f"one of {', '.join(choices)}")
+
+
+def _check_image(image_size: int, channels: int, stride: int) -> None:
+    """Check an image's side against the network's stride, and its channels."""
+    _require(
+        image_size >= max(16, 2 * stride) and image_size % stride == 0, "image_size", image_size,
+        f"a multiple of the network's stride {stride}, at least {max(16, 2 * stride)}",
+    )
+    _require(channels in (1, 3), "channels", channels, "1 or 3")

@@ -1,0 +1,127 @@
+"""Everything a two-way translator is judged by, computed from two plain functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_vaegan.evaluation.protocols import evaluate_pairs
+from keras_vaegan.evaluation.realism import evaluate_realism
+
+HONEST_NOISE = 0.02
+
+
+@dataclass(frozen=True)
+class TranslationResult:
+    """Figures and pictures of one evaluation.
+
+    Attributes:
+        metrics: JSON-ready figures, keyed as DESIGN.md's `metrics.json`.
+        images: By domain ("mri", "ct"): input, translation, cycle and honest cycle, each
+            (N, S, S, C) float32 in [0, 1].
+    """
+
+    metrics: dict
+    images: dict[str, dict[str, np.ndarray]]
+
+
+def evaluate_translation(
+    to_ct: Callable[[np.ndarray], np.ndarray],
+    to_mri: Callable[[np.ndarray], np.ndarray],
+    mri: np.ndarray,
+    ct: np.ndarray,
+    pairs: list[tuple[int, int]] | None = None,
+    seed: int = 0,
+) -> TranslationResult:
+    """Judge both directions: cycle, honest cycle, realism and, where truth exists, error.
+
+    Args:
+        to_ct: MRI batch -> CT batch, both (N, S, S, C) float32 in [0, 1].
+        to_mri: CT batch -> MRI batch.
+        mri: Real MRI images (N, S, S, C) float32 in [0, 1].
+        ct: Real CT images.
+        pairs: (index into mri, index into ct) of images of the same anatomy; None where
+            there are none.
+        seed: Seed of the honest cycle's noise and the realism splits.
+
+    Returns:
+        `TranslationResult`; "cycle"/"honest_cycle"/"translation"/"realism" are keyed by the
+        domain of the image that is compared (cycle) or produced (translation, realism).
+    """
+    images = {
+        "mri": _cycle(mri, to_ct, to_mri, seed),
+        "ct": _cycle(ct, to_mri, to_ct, seed + 1),
+    }
+    metrics = {
+        "n_ct": len(ct),
+        "n_mri": len(mri),
+        "cycle": {
+            name: evaluate_pairs(part["input"], part["cycle"]) for name, part in images.items()
+        },
+        "cycle_enhanced": None,
+        "honest_cycle": {
+            name: evaluate_pairs(part["input"], part["honest"]) for name, part in images.items()
+        },
+        "realism": {
+            "ct": evaluate_realism(images["mri"]["translation"], ct, mri, seed),
+            "mri": evaluate_realism(images["ct"]["translation"], mri, ct, seed),
+        },
+        "translation": _compare_with_truth(images, pairs),
+    }
+    return TranslationResult(metrics, images)
+
+
+def _cycle(image: np.ndarray, there: Callable, back: Callable, seed: int) -> dict:
+    """Translate, cycle back, and cycle back honestly (8 bit and noise in between)."""
+    translation = there(image)
+    noise = np.random.default_rng(seed).normal(0, HONEST_NOISE, translation.shape)
+    stored = np.round(np.clip(translation + noise, 0, 1) * 255) / 255
+    return {
+        "input": image,
+        "translation": translation,
+        "cycle": back(translation),
+        "honest": back(stored.astype("float32")),
+    }
+
+
+def _compare_with_truth(images: dict, pairs: list[tuple[int, int]] | None) -> dict | None:
+    """Error of each translation, of the untranslated input and of histogram matching."""
+    if not pairs:
+        return None
+    mri_index, ct_index = (np.array(side) for side in zip(*pairs, strict=True))
+    result = {}
+    for name, origin, chosen, true_index in (
+        ("ct", "mri", mri_index, ct_index), ("mri", "ct", ct_index, mri_index)
+    ):
+        truth = images[name]["input"][true_index]
+        untranslated = images[origin]["input"][chosen]
+        result[name] = {
+            **evaluate_pairs(truth, images[origin]["translation"][chosen]),
+            "identity": evaluate_pairs(truth, untranslated),
+            "histogram_matching": evaluate_pairs(
+                truth, match_histograms(untranslated, images[name]["input"])
+            ),
+        }
+    return result
+
+
+def match_histograms(images: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Map every image's intensities to the pooled distribution of a reference set.
+
+    Args:
+        images: (N, ...) in [0, 1].
+        reference: (M, ...) in [0, 1], any images of the other modality.
+
+    Returns:
+        The same shape as `images`, float32: the baseline that knows intensities but no anatomy.
+    """
+    quantiles = np.quantile(reference, np.linspace(0, 1, 1025))
+    matched = np.empty_like(images, dtype="float32")
+    for index, image in enumerate(images):
+        values, inverse, counts = np.unique(image, return_inverse=True, return_counts=True)
+        ranks = (np.cumsum(counts) - 0.5 * counts) / image.size
+        mapped = np.interp(ranks, np.linspace(0, 1, 1025), quantiles)
+        matched[index] = mapped[inverse].reshape(image.shape)
+    return matched

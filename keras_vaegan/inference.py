@@ -1,0 +1,138 @@
+"""Translate images of any size and bit depth with a trained generator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_vaegan.checkpoints.architecture import load_generator, read_config
+from keras_vaegan.config import VALUE_RANGES, DataConfig, WeightsRecord
+from keras_vaegan.data.alignment import place_image
+from keras_vaegan.data.image import image_to_unit, to_channels, unit_to_image
+from keras_vaegan.errors import InputError
+
+
+class Translator:
+    """A generator with the preparation of its images and its inverse.
+
+    Args:
+        generator: Model (N, S, S, C) -> (N, S, S, C) in `data`'s value range.
+        data: How images are prepared; by default plain padding to the model's own size.
+        batch_size: Images per forward pass.
+    """
+
+    def __init__(
+        self, generator: keras.Model, data: DataConfig | None = None, batch_size: int = 8
+    ) -> None:
+        _, size, _, channels = generator.input_shape
+        self.generator = generator
+        self.data = data or DataConfig(image_size=size, channels=channels)
+        self.batch_size = batch_size
+
+    @classmethod
+    def load(cls, path: str | Path, direction: str | None = None, batch_size: int = 8):
+        """Load from a run folder, a folder of published names, or a bare `.h5` file.
+
+        Args:
+            path: Run folder or weight file.
+            direction: "mri2ct" or "ct2mri"; needed for a folder.
+
+        Raises:
+            InputError: no weights there, or they tell no architecture.
+        """
+        file = find_generator_file(path, direction)
+        record = read_config(file)
+        data = record.data if isinstance(record, WeightsRecord) else None
+        return cls(load_generator(file), data, batch_size)
+
+    def translate_batch(self, images: np.ndarray, sample: bool = False) -> np.ndarray:
+        """Translate prepared images.
+
+        Args:
+            images: (N, S, S, C) float32 in [0, 1].
+            sample: Draw the latent instead of taking its mean.
+
+        Returns:
+            (N, S, S, C) float32 in [0, 1].
+        """
+        low, high = VALUE_RANGES[self.data.value_range]
+        scaled = images.astype("float32") * (high - low) + low
+        outputs = [
+            keras.ops.convert_to_numpy(
+                self.generator(scaled[start : start + self.batch_size], training=sample)
+            )
+            for start in range(0, len(scaled), self.batch_size)
+        ]
+        return np.clip((np.concatenate(outputs) - low) / (high - low), 0, 1)
+
+    def translate(self, image: np.ndarray, samples: int = 0) -> tuple[np.ndarray, np.ndarray | None]:
+        """Translate one image of any size.
+
+        Args:
+            image: (H, W) or (H, W, 3), uint8, uint16 or float32 (mapped by its own range).
+            samples: Draw this many latents; 0 takes the latent's mean once.
+
+        Returns:
+            (translation, deviation): the translation, or the samples' mean, with the input's
+            shape and dtype, and the samples' standard deviation as (H, W) float32 on the [0, 1]
+            scale (None without samples).
+        """
+        square, placement, unit_range = self._prepare(image)
+        batch = np.repeat(square[None], max(1, samples), axis=0)
+        outputs = self.translate_batch(batch, sample=samples > 0)
+        translation = self._restore(outputs.mean(axis=0), placement, image, unit_range)
+        if not samples:
+            return translation, None
+        deviation = outputs.std(axis=0).mean(axis=-1)
+        return translation, placement.restore(deviation.astype("float32"))
+
+    def _prepare(self, image: np.ndarray):
+        """Any image -> (S, S, C) float32 in [0, 1], how it was placed, and its own range."""
+        unit_range = (0.0, 1.0)
+        unit = image_to_unit(image)
+        if image.dtype.kind == "f":
+            unit_range = (float(image.min()), float(image.max()))
+            unit = (image - unit_range[0]) / max(unit_range[1] - unit_range[0], 1e-12)
+        unit = to_channels(unit.astype("float32"), self.data.channels)
+        square, placement = place_image(
+            unit, self.data.image_size, self.data.resize, self.data.align
+        )
+        square = np.clip(square.reshape(*square.shape[:2], self.data.channels), 0, 1)
+        return square, placement, unit_range
+
+    def _restore(self, square: np.ndarray, placement, image: np.ndarray, unit_range):
+        """(S, S, C) in [0, 1] -> the original frame, channels and dtype."""
+        restored = placement.restore(square)
+        if restored.ndim == 3 and image.ndim == 2:
+            restored = restored.mean(axis=-1)
+        elif image.ndim == 3:
+            restored = to_channels(restored, 3)
+        restored = np.clip(restored, 0, 1)
+        if image.dtype.kind == "f":
+            return (restored * (unit_range[1] - unit_range[0]) + unit_range[0]).astype("float32")
+        return unit_to_image(restored, image.dtype)
+
+
+def find_generator_file(path: str | Path, direction: str | None = None) -> Path:
+    """The generator file that a path and a direction mean.
+
+    Raises:
+        InputError: nothing there, or a folder without a direction.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path
+    names = {"mri2ct": "g_target_weights.h5", "ct2mri": "g_source_weights.h5"}
+    if direction not in names:
+        raise InputError(
+            f"direction {direction!r} for the folder {path}: expected mri2ct or ct2mri; "
+            "add --direction"
+        )
+    for folder in (path / "best", path):
+        if (folder / names[direction]).is_file():
+            return folder / names[direction]
+    raise InputError(
+        f"no {names[direction]} in {path}: expected a run folder or a weight file; check --weights"
+    )

@@ -1,0 +1,29 @@
+"""Functional Keras models, written in keras.layers and keras.ops alone."""
+
+from __future__ import annotations
+
+import keras
+
+from keras_vaegan.config import DiscriminatorConfig, VAEUNetConfig, WeightsRecord
+from keras_vaegan.errors import InputError
+from keras_vaegan.models.discriminators import build_discriminator
+from keras_vaegan.models.vae_unet import build_generator, with_latents
+
+__all__ = ["build_discriminator", "build_generator", "build_model", "with_latents"]
+
+_BUILDERS = {VAEUNetConfig: build_generator, DiscriminatorConfig: build_discriminator}
+
+
+def build_model(config) -> keras.Model:
+    """Build the model that a config, or a weight file's record, describes.
+
+    Raises:
+        InputError: no builder takes this kind of config.
+    """
+    if isinstance(config, WeightsRecord):
+        config = config.model
+    builder = _BUILDERS.get(type(config))
+    if builder is None:
+        kinds = ", ".join(kind.__name__ for kind in _BUILDERS)
+        raise InputError(f"cannot build a model from {type(config).__name__}: expected {kinds}")
+    return builder(config)

@@ -1,0 +1,85 @@
+"""Blocks: functions from tensor to tensor. Layer names are `name` plus a fixed suffix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+from keras import layers
+
+from keras_vaegan.models.layers import GroupNormalization
+
+LEAKY_SLOPE = 0.2
+
+
+class Seeds:
+    """Hand out one initialiser seed after another, so that equal configs build equal weights."""
+
+    def __init__(self, seed: int) -> None:
+        self._next = 1_000 * seed
+
+    def initializer(self, gain: float = 1.0) -> keras.initializers.Initializer:
+        """He-normal with the next seed; `gain` scales its variance."""
+        self._next += 1
+        return keras.initializers.VarianceScaling(
+            2.0 * gain, mode="fan_in", distribution="truncated_normal", seed=self._next
+        )
+
+
+def apply_conv(
+    x, filters: int, kernel_size: int, seeds: Seeds, name: str, strides: int = 1, gain: float = 1.0,
+    **kwargs,
+):
+    """Convolve with "same" padding. (N, H, W, C) -> (N, H/strides, W/strides, filters)."""
+    return layers.Conv2D(
+        filters, kernel_size, strides, padding="same", name=name,
+        kernel_initializer=seeds.initializer(gain), **kwargs,
+    )(x)
+
+
+def apply_norm_activation(x, groups: int, name: str):
+    """Group normalisation (none where groups is 0) and LeakyReLU. Shape unchanged."""
+    if groups:
+        x = GroupNormalization(groups, epsilon=1e-3, name=f"{name}_norm")(x)
+    return layers.LeakyReLU(LEAKY_SLOPE, name=f"{name}_activation")(x)
+
+
+def apply_residual(x, filters: int, kernel_size: int, groups: int, seeds: Seeds, name: str):
+    """Pre-activation residual block: two norm-activation-convolution units around a shortcut.
+
+    A 1x1 convolution adapts the shortcut where the channel count changes.
+
+    Reference: He et al. 2016, "Identity Mappings in Deep Residual Networks".
+    """
+    shortcut = x
+    if x.shape[-1] != filters:
+        shortcut = apply_conv(x, filters, 1, seeds, f"{name}_shortcut", gain=0.5)
+    x = apply_norm_activation(x, groups, f"{name}_1")
+    x = apply_conv(x, filters, kernel_size, seeds, f"{name}_conv_1")
+    x = apply_norm_activation(x, groups, f"{name}_2")
+    x = apply_conv(x, filters, kernel_size, seeds, f"{name}_conv_2", gain=0.1)
+    return layers.Add(name=f"{name}_add")([shortcut, x])
+
+
+def apply_upsampling(x, filters: int, kernel_size: int, kind: str, seeds: Seeds, name: str):
+    """Double the resolution. (N, H, W, C) -> (N, 2H, 2W, filters).
+
+    "nearest" and "bilinear" resize and then convolve, which every output pixel takes part in
+    equally; "transpose" leaves the resizing to a strided transposed convolution.
+
+    Reference: Odena et al. 2016, "Deconvolution and Checkerboard Artifacts".
+    """
+    if kind == "transpose":
+        return layers.Conv2DTranspose(
+            filters, 4, 2, padding="same", name=f"{name}_transpose",
+            kernel_initializer=seeds.initializer(),
+        )(x)
+    x = layers.UpSampling2D(2, interpolation=kind, name=f"{name}_resize")(x)
+    return apply_conv(x, filters, kernel_size, seeds, f"{name}_conv")
+
+
+def apply_repeated(x, times: int, name: str, apply: Callable):
+    """Apply `apply(x, name_i)` `times` times with numbered names."""
+    for index in range(times):
+        x = apply(x, f"{name}_{index + 1}")
+    return x

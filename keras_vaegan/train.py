@@ -1,0 +1,196 @@
+"""Train a translator: `python -m keras_vaegan.train --preset NAME --data DIR --out RUN`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from keras_vaegan import __version__
+from keras_vaegan.cli import run
+from keras_vaegan.config import (
+    CycleGANConfig,
+    config_from_dict,
+    config_to_dict,
+    get_preset,
+    resize_config,
+)
+from keras_vaegan.errors import InputError
+from keras_vaegan.files import atomic_path
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class TrainArguments:
+    """Train both translators from two folders of unpaired images."""
+
+    data: Path
+    """Folder that holds trainA (CT) and trainB (MRI), or a parent of it."""
+    out: Path
+    """Run folder: weights, state, logs and samples."""
+    preset: str = "vae_cyclegan_small"
+    """vae_cyclegan, vae_cyclegan_small or demo."""
+    steps: int | None = None
+    """Training steps in all; the preset's where not given."""
+    epochs: int | None = None
+    """Passes over the larger domain, instead of --steps."""
+    minutes: float | None = None
+    """Stop after this much training time, validation included."""
+    batch_size: int | None = None
+    """Pairs per step, before augmented copies."""
+    image_size: int | None = None
+    """Side of the square network image in pixels."""
+    skip_levels: int | None = None
+    """Coarsest generator levels whose features skip the latent."""
+    cycle_weight: float | None = None
+    """Weight of the cycle L1."""
+    ssim_weight: float | None = None
+    """Weight of 1 - SSIM on both cycles."""
+    identity_weight: float | None = None
+    """Weight of the identity L1."""
+    adversarial_weight: float | None = None
+    """Weight of the adversarial loss."""
+    discriminator_gradients: Literal["independent", "joint"] | None = None
+    """Whether each head's gradient is normalised on its own."""
+    align: Literal["none", "head"] | None = None
+    """Crop every image to the head's bounding box first."""
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] | None = None
+    """Numeric precision; auto picks mixed_bfloat16 where the hardware has it."""
+    seed: int | None = None
+    """Seed of data order, augmentation and initial weights."""
+    resume: bool = False
+    """Continue the run in --out."""
+    dry_run: bool = False
+    """Print the resolved config and stop."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command. Returns the exit status."""
+    return run(train, argv, prog="python -m keras_vaegan.train")
+
+
+def train(arguments: TrainArguments) -> int:
+    """Train as the arguments say.
+
+    Returns:
+        0, or 130 where a signal ended the run early (everything is saved then).
+
+    Raises:
+        InputError: contradictory options, bad data, or a run folder that cannot be used.
+    """
+    config = resolve_config(arguments)
+    if arguments.dry_run:
+        print(json.dumps(config_to_dict(config), indent=2))
+        return 0
+    _check_run_folder(arguments)
+    from keras_vaegan.trainers.run import train_cyclegan
+
+    _write_run_config(arguments.out, config)
+    interrupted = train_cyclegan(
+        config, arguments.data, arguments.out, arguments.resume, arguments.minutes,
+        epochs=arguments.epochs,
+    )
+    return INTERRUPTED if interrupted else 0
+
+
+def resolve_config(arguments: TrainArguments) -> CycleGANConfig:
+    """Preset (or the resumed run's config) with the arguments' changes.
+
+    Raises:
+        InputError: contradictory or refused values.
+    """
+    if arguments.steps is not None and arguments.epochs is not None:
+        raise InputError("--steps and --epochs both given: expected one of them; drop the other")
+    for name in ("steps", "epochs", "batch_size", "minutes"):
+        value = getattr(arguments, name)
+        if value is not None and value <= 0:
+            raise InputError(f"--{name.replace('_', '-')} {value}: expected a value above 0")
+    config = get_preset(arguments.preset)
+    if arguments.resume:
+        config = read_run_config(arguments.out)
+    if arguments.image_size is not None:
+        config = resize_config(config, arguments.image_size)
+    config = _replace_given(
+        config, arguments, ("steps", "batch_size", "precision", "seed")
+    )
+    losses = _replace_given(
+        config.losses, arguments,
+        ("cycle_weight", "ssim_weight", "identity_weight", "adversarial_weight",
+         "discriminator_gradients"),
+    )
+    return dataclasses.replace(
+        config,
+        generator=_replace_given(config.generator, arguments, ("skip_levels",)),
+        data=_replace_given(config.data, arguments, ("align",)),
+        losses=losses,
+    )
+
+
+def read_run_config(folder: Path) -> CycleGANConfig:
+    """Read the config of a run folder.
+
+    Raises:
+        InputError: there is no readable run in `folder`.
+    """
+    path = folder / "config.json"
+    try:
+        return config_from_dict(json.loads(path.read_text())["config"])
+    except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"no run in {folder}: expected {path} as `train` writes it; train without --resume"
+        ) from error
+
+
+def _replace_given(config, arguments: TrainArguments, names: tuple[str, ...]):
+    """`config` with those of the named fields that the arguments set."""
+    given = {name: getattr(arguments, name) for name in names}
+    return dataclasses.replace(config, **{k: v for k, v in given.items() if v is not None})
+
+
+def _check_run_folder(arguments: TrainArguments) -> None:
+    """Refuse to train over an existing run unless it is to be resumed."""
+    exists = (arguments.out / "config.json").exists()
+    if exists and not arguments.resume:
+        raise InputError(
+            f"{arguments.out} already holds a run: expected a new folder; choose another --out "
+            "or add --resume"
+        )
+
+
+def _write_run_config(folder: Path, config: CycleGANConfig) -> None:
+    """Write config.json: the resolved config, versions, seed and commit."""
+    from importlib.metadata import version
+
+    record = {
+        "config": config_to_dict(config),
+        "versions": {
+            "keras_vaegan": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("tensorflow", "keras", "numpy")},
+        },
+        "seed": config.seed,
+        "commit": find_commit(),
+    }
+    with atomic_path(folder / "config.json") as temporary:
+        temporary.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def find_commit() -> str | None:
+    """The git commit of the package's own checkout, or None outside one."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except OSError:
+        return None
+    return answer.stdout.strip() or None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Trainers: keras.Model subclasses that own train_step and test_step."""
