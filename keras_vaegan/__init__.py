@@ -24,7 +24,8 @@ _HOMES = {
     "save_legacy_h5": "checkpoints.legacy_h5",
 }
 
-__all__ = sorted(["InputError", "__version__", *_HOMES])
+__all__ = ["InputError", "__version__"]
+__all__ += sorted(_HOMES)
 
 
 def __getattr__(name: str):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import runpy
 import sys
 from collections.abc import Sequence
 
@@ -34,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     elif name == "--version":
         print(f"{PROGRAM} {__version__}")
     elif name in COMMANDS:
-        module = importlib.import_module(f"keras_vaegan.{name}")
-        cli.run(module.main, argv[1:], prog=f"{PROGRAM} {name}")
+        sys.argv = [f"{PROGRAM} {name}", *argv[1:]]
+        runpy.run_module(f"keras_vaegan.{name}", run_name="__main__", alter_sys=True)
     else:
         received = f"unknown command {name!r}" if name else "no command given"
         cli.fail(f"{received}: expected one of {', '.join(COMMANDS)}; see `{PROGRAM} --help`")

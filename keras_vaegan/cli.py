@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import importlib.abc
+import importlib.util
 import inspect
 import io
 import os
 import re
 import sys
+import tempfile
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,28 +24,29 @@ from keras_vaegan.errors import InputError
 
 BAD_INPUT = 2
 INTERRUPTED = 130
-QUIET_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "2", "GRPC_VERBOSITY": "ERROR"}
+QUIET_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "3", "GRPC_VERBOSITY": "ERROR"}
 
 _ANSI_CODE = re.compile(r"\x1b\[[0-9;]*m")
 _HINTS = {"Perhaps you meant": "perhaps you meant", "Argument helptext": "expected"}
-_RULE = re.compile(r"^─+$")
+_RULE = re.compile(r"^[╭╰│]?[ ─]*[-─]{3,}[ │╮╯]*$|^╭─ ")  # also the box's edges
 
 
 def run(
     function: Callable[..., Any], argv: Sequence[str] | None = None, prog: str | None = None
-) -> Any:
+) -> int:
     """Run a command with arguments from the command line.
 
     The parameters of `function` become options. A single parameter annotated with a dataclass
     stands for its fields: `main(options: TrainOptions)` takes `--preset`, not `--options.preset`.
 
     Args:
-        function: The command. It raises `InputError` for a user's mistake.
+        function: The command. It raises `InputError` for a user's mistake, and may return an exit
+            status; anything else it returns counts as success.
         argv: Arguments without the program's name; None takes `sys.argv[1:]`.
         prog: Program name in help and errors; None derives it from how Python was started.
 
     Returns:
-        What `function` returns.
+        The exit status.
 
     Raises:
         SystemExit: status 0 after `--help`; 2 after bad arguments or an `InputError`, with one
@@ -52,13 +56,14 @@ def run(
         os.environ.setdefault(name, value)
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
-        call = parse(function, argv, prog or _program_name())
-        return call()
+        with _quiet_import("tensorflow"):
+            result = parse(function, argv, prog or _program_name())()
     except InputError as error:
         fail(str(error))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    return result if isinstance(result, int) else 0
 
 
 def parse(function: Callable[..., Any], argv: Sequence[str], prog: str) -> Callable[[], Any]:
@@ -102,14 +107,15 @@ def condense_parser_error(text: str, prog: str) -> str:
     Returns:
         One line: what was received, what was expected, where to read on.
     """
-    lines = [_ANSI_CODE.sub("", line).strip("│╭╮╰╯").rstrip() for line in text.splitlines()]
+    lines = [_ANSI_CODE.sub("", line).rstrip() for line in text.splitlines()]
     parts: list[list[str]] = [[]]
-    for line in lines[1:]:
-        if _RULE.match(line.strip()):
+    for line in lines:
+        if _RULE.match(line):
             parts.append([])
         else:
-            parts[-1].append(line.removeprefix(" "))
-    body = parts[0] if any(map(str.strip, parts[0])) else lines
+            parts[-1].append(line[2:].rstrip("│ "))
+    parts = [part for part in parts[1:] if any(part)] or [lines]
+    body = parts[0]
     summary = _first_paragraph(body)
     if summary.startswith("Missing from"):
         summary = "missing " + ", ".join(_option_lines(body))
@@ -142,10 +148,8 @@ def _first_paragraph(lines: Sequence[str]) -> str:
 
 
 def _option_lines(lines: Sequence[str]) -> list[str]:
-    """Pick the lines that name an option, such as `--data PATH`."""
-    named = [" ".join(line.split()) for line in lines if line.startswith("    ")]
-    options = [line for line in named if line.startswith("-")]
-    return options or [line for line in named if line][:1]
+    """Pick the lines that name an option, such as `--data PATH`; help text is indented deeper."""
+    return [" ".join(line.split()) for line in lines if re.match(r" {4}[^ (]", line)]
 
 
 def _options_class(function: Callable[..., Any]) -> type | None:
@@ -167,6 +171,57 @@ def _binder(function: Callable[..., Any]) -> Callable[..., Callable[[], Any]]:
         return functools.partial(function, *args, **kwargs)
 
     return bind
+
+
+class _QuietFinder(importlib.abc.MetaPathFinder):
+    """Import hook that holds back what one package prints to file descriptor 2 as it loads.
+
+    TensorFlow's C++ code reports its CPU and GPU libraries there before any log level counts.
+    """
+
+    def __init__(self, package: str) -> None:
+        self.package = package
+
+    def find_spec(self, fullname, path=None, target=None):
+        """Find the package as usual, and wrap its execution."""
+        if fullname != self.package:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+            spec.loader.exec_module = lambda module: _call_quietly(execute, module)
+        return spec
+
+
+@contextlib.contextmanager
+def _quiet_import(package: str) -> Iterator[None]:
+    """Hold back what `package` prints, should it be imported for the first time in this block."""
+    finder = _QuietFinder(package)
+    if package not in sys.modules:
+        sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        if finder in sys.meta_path:
+            sys.meta_path.remove(finder)
+
+
+def _call_quietly(function: Callable[..., Any], *args: Any) -> None:
+    """Call a function with file descriptor 2 held back; show what came only if the call fails."""
+    sys.stderr.flush()
+    visible = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            function(*args)
+        except BaseException:
+            held.seek(0)
+            os.write(visible, held.read())
+            raise
+        finally:
+            os.dup2(visible, 2)
+            os.close(visible)
 
 
 def _program_name() -> str:

@@ -27,7 +27,12 @@ class DownloadOptions:
     out: Path = Path("datasets")
 
 
-def main(options: DownloadOptions) -> Path:
+def main(argv: list[str] | None = None) -> int:
+    """Run the command. Returns the exit status."""
+    return cli.run(download, argv, prog="python -m keras_vaegan.download")
+
+
+def download(options: DownloadOptions) -> Path:
     """Download the set, or find it where it already lies.
 
     Args:
@@ -121,4 +126,4 @@ def _first_line(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    raise SystemExit(main())

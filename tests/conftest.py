@@ -1,0 +1,41 @@
+"""Shared by all tests: a quiet TensorFlow on the CPU, and the folder of real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout's root."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data: `KERAS_VAEGAN_REAL_DATA`, or `../shared/data` beside the checkout.
+
+    A relative path counts from the checkout's root.
+    """
+    folder = REPOSITORY / os.environ.get("KERAS_VAEGAN_REAL_DATA", "../shared/data")
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}: set KERAS_VAEGAN_REAL_DATA")
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def real_images(real_data: Path) -> Path:
+    """The real CT and MRI images: the folder of trainA, trainB, testA and testB."""
+    folder = real_data / "ct-to-mri-cgan" / "Dataset" / "images"
+    if not folder.is_dir():
+        pytest.skip(f"no images at {folder}")
+    return folder
