@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_vaegan.evaluation.metrics import compute_psnr, compute_ssim
 from keras_vaegan.evaluation.protocols import evaluate_pairs
 from keras_vaegan.evaluation.realism import evaluate_realism
+from keras_vaegan.evaluation.report import draw_sample_grid
 
 HONEST_NOISE = 0.02
 
@@ -26,6 +28,20 @@ class TranslationResult:
     metrics: dict
     images: dict[str, dict[str, np.ndarray]]
 
+    def per_image_rows(self, names: dict[str, list[str]]) -> list[dict]:
+        """One row an image: its name, and PSNR and SSIM of both kinds of cycle."""
+        rows = []
+        for domain, part in self.images.items():
+            scores = {
+                f"{kind}_{measure}": compute(part["input"], part[key])
+                for kind, key in (("cycle", "cycle"), ("honest_cycle", "honest"))
+                for measure, compute in (("psnr", compute_psnr), ("ssim", compute_ssim))
+            }
+            for index, name in enumerate(names[domain]):
+                values = {key: float(column[index]) for key, column in scores.items()}
+                rows.append({"domain": domain, "name": name, **values})
+        return rows
+
 
 def evaluate_translation(
     to_ct: Callable[[np.ndarray], np.ndarray],
@@ -34,6 +50,7 @@ def evaluate_translation(
     ct: np.ndarray,
     pairs: list[tuple[int, int]] | None = None,
     seed: int = 0,
+    protocol: str = "unit",
 ) -> TranslationResult:
     """Judge both directions: cycle, honest cycle, realism and, where truth exists, error.
 
@@ -45,6 +62,7 @@ def evaluate_translation(
         pairs: (index into mri, index into ct) of images of the same anatomy; None where
             there are none.
         seed: Seed of the honest cycle's noise and the realism splits.
+        protocol: Name of the metric definitions.
 
     Returns:
         `TranslationResult`; "cycle"/"honest_cycle"/"translation"/"realism" are keyed by the
@@ -58,17 +76,17 @@ def evaluate_translation(
         "n_ct": len(ct),
         "n_mri": len(mri),
         "cycle": {
-            name: evaluate_pairs(part["input"], part["cycle"]) for name, part in images.items()
+            name: evaluate_pairs(part["input"], part["cycle"], protocol) for name, part in images.items()
         },
         "cycle_enhanced": None,
         "honest_cycle": {
-            name: evaluate_pairs(part["input"], part["honest"]) for name, part in images.items()
+            name: evaluate_pairs(part["input"], part["honest"], protocol) for name, part in images.items()
         },
         "realism": {
             "ct": evaluate_realism(images["mri"]["translation"], ct, mri, seed),
             "mri": evaluate_realism(images["ct"]["translation"], mri, ct, seed),
         },
-        "translation": _compare_with_truth(images, pairs),
+        "translation": _compare_with_truth(images, pairs, protocol),
     }
     return TranslationResult(metrics, images)
 
@@ -86,7 +104,7 @@ def _cycle(image: np.ndarray, there: Callable, back: Callable, seed: int) -> dic
     }
 
 
-def _compare_with_truth(images: dict, pairs: list[tuple[int, int]] | None) -> dict | None:
+def _compare_with_truth(images: dict, pairs: list | None, protocol: str) -> dict | None:
     """Error of each translation, of the untranslated input and of histogram matching."""
     if not pairs:
         return None
@@ -98,10 +116,10 @@ def _compare_with_truth(images: dict, pairs: list[tuple[int, int]] | None) -> di
         truth = images[name]["input"][true_index]
         untranslated = images[origin]["input"][chosen]
         result[name] = {
-            **evaluate_pairs(truth, images[origin]["translation"][chosen]),
-            "identity": evaluate_pairs(truth, untranslated),
+            **evaluate_pairs(truth, images[origin]["translation"][chosen], protocol),
+            "identity": evaluate_pairs(truth, untranslated, protocol),
             "histogram_matching": evaluate_pairs(
-                truth, match_histograms(untranslated, images[name]["input"])
+                truth, match_histograms(untranslated, images[name]["input"]), protocol
             ),
         }
     return result
@@ -125,3 +143,22 @@ def match_histograms(images: np.ndarray, reference: np.ndarray) -> np.ndarray:
         mapped = np.interp(ranks, np.linspace(0, 1, 1025), quantiles)
         matched[index] = mapped[inverse].reshape(image.shape)
     return matched
+
+
+def images_to_unit(images: np.ndarray) -> np.ndarray:
+    """uint8 or uint16 images -> float32 in [0, 1]."""
+    return images.astype("float32") / np.iinfo(images.dtype).max
+
+
+def draw_translation_grid(result: TranslationResult, rows: int) -> np.ndarray:
+    """Draw input, translation, cycle and difference for `rows` images of each direction.
+
+    Returns:
+        (H, W, 3) uint8; the images are spread evenly over the set.
+    """
+    lines = []
+    for part in (result.images["mri"], result.images["ct"]):
+        for index in np.linspace(0, len(part["input"]) - 1, rows).astype(int):
+            image, translation, cycle = (part[k][index] for k in ("input", "translation", "cycle"))
+            lines.append([image, translation, cycle, np.abs(image - cycle)])
+    return draw_sample_grid(lines, ["input", "translation", "cycle", "|input - cycle|"])

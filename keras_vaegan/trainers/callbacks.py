@@ -13,8 +13,13 @@ import numpy as np
 from keras_vaegan.checkpoints.run_state import save_run_state
 from keras_vaegan.config import VALUE_RANGES
 from keras_vaegan.data.image import write_image
-from keras_vaegan.evaluation.report import draw_history, draw_sample_grid
-from keras_vaegan.evaluation.translation import TranslationResult, evaluate_translation
+from keras_vaegan.evaluation.report import draw_history
+from keras_vaegan.evaluation.translation import (
+    TranslationResult,
+    draw_translation_grid,
+    evaluate_translation,
+    images_to_unit,
+)
 from keras_vaegan.files import atomic_path
 
 SAMPLE_ROWS = 3
@@ -145,11 +150,6 @@ class RunRecorder(keras.callbacks.Callback):
         save_run_state(self.model, self.folder / "state", extra)
 
 
-def images_to_unit(images: np.ndarray) -> np.ndarray:
-    """uint8 or uint16 images -> float32 in [0, 1]."""
-    return images.astype("float32") / np.iinfo(images.dtype).max
-
-
 def make_translate_function(generator: keras.Model, data, batch_size: int = 8):
     """Wrap a generator as (N, S, S, C) float32 in [0, 1] -> the same."""
     low, high = VALUE_RANGES[data.value_range]
@@ -175,14 +175,3 @@ def summarise(metrics: dict) -> dict:
     similarity = (row["val_honest_cycle_ssim_ct"] + row["val_honest_cycle_ssim_mri"]) / 2
     row["val_score"] = similarity - (row["val_gap_all_ct"] + row["val_gap_all_mri"]) / 2
     return row
-
-
-def draw_translation_grid(result: TranslationResult, rows: int) -> np.ndarray:
-    """Draw input, translation, cycle and difference for the first images of both directions."""
-    lines = []
-    for name in ("mri", "ct"):
-        part = result.images[name]
-        for index in np.linspace(0, len(part["input"]) - 1, rows).astype(int):
-            image, translation, cycle = (part[k][index] for k in ("input", "translation", "cycle"))
-            lines.append([image, translation, cycle, np.abs(image - cycle)])
-    return draw_sample_grid(lines, ["input", "translation", "cycle", "|input - cycle|"])

@@ -1,0 +1,184 @@
+"""Image files: read any common one whole or refuse it, write without losing bit depth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from keras_vaegan.errors import InputError
+from keras_vaegan.files import atomic_path
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+_SIGNATURES = {
+    "PNG": (b"\x89PNG\r\n\x1a\n",),
+    "JPEG": (b"\xff\xd8\xff",),
+    "TIFF": (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
+    "BMP": (b"BM",),
+}
+_LUMA = np.array([0.299, 0.587, 0.114])
+
+
+def list_images(folder: str | Path) -> list[Path]:
+    """List a folder's image files by name, subfolders not included.
+
+    Raises:
+        InputError: the folder is missing or holds no image.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} does not exist: expected a folder of images")
+    paths = sorted(
+        p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+    )
+    if not paths:
+        raise InputError(f"no images in {folder}: expected files ending in {', '.join(SUFFIXES)}")
+    return paths
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read one image file as it is stored.
+
+    The kind is told by the file's content, not its name. A palette is expanded, alpha is
+    composited on black, an orientation tag is ignored.
+
+    Args:
+        path: PNG, JPEG, TIFF or BMP file.
+
+    Returns:
+        (H, W) or (H, W, 3) in RGB order; uint8, uint16, or float32 (TIFF, finite).
+
+    Raises:
+        InputError: missing, empty, truncated, not an image, or with values that are not finite.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
+    _check_whole(path, content)
+    flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(content, "uint8"), flags)
+    except cv2.error:
+        image = None
+    if image is None or image.size == 0:
+        raise InputError(f"{path} cannot be decoded: expected a whole image; replace or remove it")
+    return _to_gray_or_rgb(_to_known_dtype(image, path))
+
+
+def write_image(path: str | Path, image: np.ndarray) -> None:
+    """Write an image, whole or not at all.
+
+    Args:
+        path: Its suffix chooses the format; JPEG and BMP take uint8 only, float32 needs TIFF.
+        image: (H, W), (H, W, 1) or (H, W, 3) RGB; uint8, uint16 or float32.
+
+    Raises:
+        InputError: unknown suffix, a type the format cannot hold, or an unwritable place.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"{path}: expected a name ending in {', '.join(SUFFIXES)}")
+    allowed = {".png": ("uint8", "uint16"), ".tif": ("uint8", "uint16", "float32")}
+    kinds = allowed.get(".tif" if suffix == ".tiff" else suffix, ("uint8",))
+    if image.dtype.name not in kinds:
+        raise InputError(f"{path} cannot hold {image.dtype.name}: {suffix} takes {', '.join(kinds)}")
+    if image.ndim == 3:
+        image = image[..., 0] if image.shape[-1] == 1 else image[..., ::-1]
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix in (".jpg", ".jpeg") else []
+    _, content = cv2.imencode(suffix, np.ascontiguousarray(image), parameters)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.tobytes())
+
+
+def to_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    """Bring an image to 1 or 3 channels.
+
+    Args:
+        image: (H, W), (H, W, 1) or (H, W, 3), any real dtype.
+        channels: 1 takes the luma (ITU-R BT.601), 3 repeats a gray channel.
+
+    Returns:
+        (H, W, channels) of the same dtype.
+    """
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.shape[-1] == channels:
+        return image
+    if channels == 3:
+        return np.repeat(image, 3, axis=-1)
+    gray = image.astype("float64") @ _LUMA
+    if image.dtype.kind == "u":
+        gray = np.round(gray)
+    return gray[..., None].astype(image.dtype)
+
+
+def image_to_unit(image: np.ndarray) -> np.ndarray:
+    """uint8 or uint16 -> float32 in [0, 1] by the type's range; float32 unchanged.
+
+    Raises:
+        InputError: a float image holds NaN or infinity.
+    """
+    if image.dtype.kind == "u":
+        return image.astype("float32") / np.iinfo(image.dtype).max
+    if not np.isfinite(image).all():
+        raise InputError("image holds NaN or infinite values: expected finite ones")
+    return image.astype("float32")
+
+
+def unit_to_image(unit: np.ndarray, dtype: str | np.dtype) -> np.ndarray:
+    """[0, 1] -> uint8 or uint16 over the type's whole range, rounded; float types as they are."""
+    dtype = np.dtype(dtype)
+    if dtype.kind != "u":
+        return unit.astype(dtype)
+    return np.round(np.clip(unit, 0, 1) * np.iinfo(dtype).max).astype(dtype)
+
+
+def _check_whole(path: Path, content: bytes) -> None:
+    """Refuse empty, foreign and cut files that a decoder might half accept."""
+    if not content:
+        raise InputError(f"{path} is empty (0 bytes): expected an image; replace or remove it")
+    kind = next((k for k, marks in _SIGNATURES.items() if content.startswith(marks)), None)
+    if kind is None:
+        raise InputError(
+            f"{path} is not an image (starts with {content[:8]!r}): expected PNG, JPEG, TIFF or "
+            "BMP content; remove it"
+        )
+    cut = (
+        (kind == "PNG" and b"IEND" not in content[-64:])
+        or (kind == "JPEG" and b"\xff\xd9" not in content[-4096:])
+        or (kind == "BMP" and len(content) < int.from_bytes(content[2:6], "little"))
+    )
+    if cut:
+        raise InputError(f"{path} is truncated: expected a whole {kind} file; replace or remove it")
+
+
+def _to_known_dtype(image: np.ndarray, path: Path) -> np.ndarray:
+    """uint8, uint16 and float32 pass; other types are widened or shifted into them."""
+    if image.dtype in (np.uint8, np.uint16):
+        return image
+    if image.dtype == np.int8:
+        return (image.astype("int16") + 128).astype("uint8")
+    image = image.astype("float32")
+    if not np.isfinite(image).all():
+        raise InputError(f"{path} holds NaN or infinite values: expected finite ones; repair it")
+    return image
+
+
+def _to_gray_or_rgb(image: np.ndarray) -> np.ndarray:
+    """OpenCV's gray, gray-alpha, BGR or BGRA -> (H, W) or (H, W, 3) RGB on black."""
+    if image.ndim == 2:
+        return image
+    if image.shape[-1] in (2, 4):
+        full = 1.0 if image.dtype.kind == "f" else np.iinfo(image.dtype).max
+        alpha = image[..., -1:].astype("float64") / full
+        composited = image[..., :-1] * alpha
+        if image.dtype.kind == "u":
+            composited = np.round(composited)
+        image = composited.astype(image.dtype)
+    if image.shape[-1] == 1:
+        return image[..., 0]
+    return np.ascontiguousarray(image[..., ::-1])

@@ -1,0 +1,194 @@
+"""Folders of images -> cached arrays -> an endless, seeded stream of unpaired batches."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_vaegan.config import VALUE_RANGES, DataConfig
+from keras_vaegan.data.alignment import place_image
+from keras_vaegan.data.image import list_images, read_image, to_channels
+from keras_vaegan.errors import InputError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+DOMAIN_FOLDERS = ("trainA", "trainB")
+TEST_FOLDERS = ("testA", "testB")
+SMALLEST_SIDE = 16
+READABLE_SHARE = 0.9
+PAIRED_SHARE = 0.9
+
+
+def find_image_root(data: str | Path) -> Path:
+    """Find the folder that holds trainA or testA.
+
+    Args:
+        data: That folder, or a parent up to three levels above it (as the Kaggle set has).
+
+    Raises:
+        InputError: no such folder, or several.
+    """
+    data = Path(data)
+    if not data.is_dir():
+        raise InputError(f"--data {data} is no folder: expected one with trainA and trainB in it")
+    for depth in ("", "*/", "*/*/", "*/*/*/"):
+        names = (*DOMAIN_FOLDERS, *TEST_FOLDERS)
+        found = {p.parent for n in names for p in data.glob(depth + n) if p.is_dir()}
+        if len(found) == 1:
+            return found.pop()
+        if found:
+            listed = ", ".join(str(p) for p in sorted(found)[:3])
+            raise InputError(f"{data} holds several image sets ({listed}): give one of them")
+    raise InputError(
+        f"no image set in {data}: expected trainA (CT) and trainB (MRI), or testA and testB; "
+        "see datasets/README.md"
+    )
+
+
+def load_images(
+    folder: str | Path, config: DataConfig, limit: int | None = None
+) -> tuple[np.ndarray, list[str]]:
+    """Decode a folder once, in parallel, into one array of network-sized images.
+
+    Args:
+        folder: Folder of PNG, JPEG, TIFF or BMP files.
+        config: Size, channels and placement.
+        limit: Take at most this many files, spread evenly over the sorted names.
+
+    Returns:
+        (images, names): (N, S, S, C) uint8, or uint16 if any file has more than 8 bits (8-bit
+        files are then scaled by 257, and float files by their own range), and the file names.
+
+    Raises:
+        InputError: missing or empty folder, or fewer than 90 % of the files readable.
+    """
+    paths = list_images(folder)
+    if limit and limit < len(paths):
+        paths = [paths[i] for i in np.linspace(0, len(paths) - 1, limit).astype(int)]
+
+    def prepare(path: Path) -> np.ndarray | InputError:
+        try:
+            return _prepare(path, config)
+        except InputError as error:
+            return error
+
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(prepare, paths))
+    good = [(r, p.name) for r, p in zip(results, paths, strict=True) if isinstance(r, np.ndarray)]
+    errors = [str(r) for r in results if isinstance(r, InputError)]
+    if len(good) < READABLE_SHARE * len(paths):
+        raise InputError(
+            f"{len(errors)} of {len(paths)} images in {folder} are unusable: expected at most "
+            f"10 %; first: {errors[0]}"
+        )
+    for error in errors:
+        print(f"warning: skipped: {error}", file=sys.stderr, flush=True)
+    dtype = "uint16" if any(image.dtype == np.uint16 for image, _ in good) else "uint8"
+    stack = np.empty((len(good), config.image_size, config.image_size, config.channels), dtype)
+    for index, (image, _) in enumerate(good):
+        stack[index] = image.astype(dtype) * 257 if image.dtype != dtype else image
+    return stack, [name for _, name in good]
+
+
+def load_test_sets(
+    root: str | Path, config: DataConfig, limit: int | None = None
+) -> dict:
+    """Load both test folders, and pair them by file stem where nearly all have a partner.
+
+    Args:
+        root: Folder with testA (CT) and testB (MRI).
+        config: Preparation of the images. In a paired set both images of a pair are placed by
+            themselves; with align="head" each by its own head.
+        limit: Images per domain at most, spread evenly.
+
+    Returns:
+        {"testA": {"images", "names"}, "testB": ..., "pairs": [(MRI index, CT index)] or None}.
+
+    Raises:
+        InputError: as `load_images`.
+    """
+    result: dict = {}
+    for name in TEST_FOLDERS:
+        images, names = load_images(Path(root) / name, config, limit)
+        result[name] = {"images": images, "names": names}
+    ct_index = {Path(name).stem: i for i, name in enumerate(result["testA"]["names"])}
+    pairs = [
+        (index, ct_index[Path(name).stem])
+        for index, name in enumerate(result["testB"]["names"]) if Path(name).stem in ct_index
+    ]
+    enough = len(pairs) >= PAIRED_SHARE * min(len(result[name]["names"]) for name in TEST_FOLDERS)
+    result["pairs"] = pairs if enough else None
+    return result
+
+
+def make_unpaired_dataset(
+    source_images: np.ndarray, target_images: np.ndarray, batch_size: int, seed: int,
+    config: DataConfig, start_step: int = 0,
+) -> tf.data.Dataset:
+    """Stream unpaired batches without end.
+
+    Each domain is dealt in passes; a pass is a permutation that depends on the seed, the domain
+    and the pass's number alone, so that any step can be reached without replaying the earlier
+    ones.
+
+    Args:
+        source_images: (N, S, S, C) uint8 or uint16.
+        target_images: (M, S, S, C).
+        batch_size: Images per domain and step.
+        seed: Seed of the order.
+        config: Its `value_range` is that of the batches.
+        start_step: Steps to skip.
+
+    Returns:
+        Dataset of (source, target), each (batch_size, S, S, C) float32 in the value range.
+    """
+    import tensorflow as tf
+
+    low, high = VALUE_RANGES[config.value_range]
+
+    def stream(images: np.ndarray, domain: int) -> tf.data.Dataset:
+        size = len(images)
+        scale = (high - low) / np.iinfo(images.dtype).max
+        store = tf.constant(images)
+
+        def pick(position):
+            number, offset = position // size, position % size
+            key = tf.stack([tf.constant(seed, tf.int64), 2 * number + domain])
+            return tf.random.experimental.index_shuffle(offset, key, size - 1)
+
+        def gather(indices):
+            batch = tf.gather(store, indices)
+            batch.set_shape((batch_size, *images.shape[1:]))
+            return tf.cast(batch, tf.float32) * scale + low
+
+        positions = tf.data.Dataset.range(start_step * batch_size, np.iinfo(np.int64).max)
+        return positions.map(pick).batch(batch_size, drop_remainder=True).map(
+            gather, num_parallel_calls=tf.data.AUTOTUNE
+        )
+
+    both = tf.data.Dataset.zip((stream(source_images, 0), stream(target_images, 1)))
+    options = tf.data.Options()
+    options.autotune.enabled = True
+    return both.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+
+def _prepare(path: Path, config: DataConfig) -> np.ndarray:
+    """File -> (S, S, C) uint8 or uint16."""
+    image = read_image(path)
+    if min(image.shape[:2]) < SMALLEST_SIDE:
+        raise InputError(
+            f"{path} is {image.shape[0]}x{image.shape[1]}: expected at least {SMALLEST_SIDE} "
+            "pixels a side; remove it"
+        )
+    if image.dtype.kind == "f":
+        low, high = float(image.min()), float(image.max())
+        image = ((image - low) / max(high - low, 1e-12) * 65535).round().astype("uint16")
+    square, _ = place_image(
+        to_channels(image, config.channels), config.image_size, config.resize, config.align
+    )
+    return square

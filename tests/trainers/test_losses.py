@@ -1,0 +1,75 @@
+"""Losses against closed forms and independent implementations."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_vaegan.trainers.losses import (
+    adversarial_loss,
+    kl_loss,
+    mean_absolute_error,
+    ssim,
+    ssim_loss,
+)
+
+
+def random_images(seed, shape=(3, 40, 36, 1)):
+    return np.random.default_rng(seed).uniform(0, 1, shape).astype("float32")
+
+
+def test_least_squares_is_the_distance_to_the_wanted_answer():
+    maps = [np.full((2, 4, 4, 1), 0.25, "float32"), np.zeros((2, 2, 2, 1), "float32")]
+    assert [float(x) for x in adversarial_loss(maps, True)] == pytest.approx([0.5625, 1.0])
+    assert [float(x) for x in adversarial_loss(maps, False)] == pytest.approx([0.0625, 0.0])
+
+
+@pytest.mark.parametrize("is_real", [True, False])
+def test_bce_equals_keras(is_real):
+    logits = np.random.default_rng(0).normal(0, 5, (2, 6, 6, 1)).astype("float32")
+    expected = tf.keras.losses.BinaryCrossentropy(from_logits=True)(
+        np.full_like(logits, is_real), logits
+    )
+    assert float(adversarial_loss([logits], is_real, "bce")[0]) == pytest.approx(
+        float(expected), rel=1e-5
+    )
+
+
+def test_kl_closed_forms():
+    zeros = np.zeros((2, 3, 3, 4), "float32")
+    assert float(kl_loss(zeros, zeros)) == 0
+    assert float(kl_loss(zeros + 2, zeros)) == pytest.approx(2.0)
+    spread = zeros + np.log(4.0).astype("float32")
+    assert float(kl_loss(zeros, spread)) == pytest.approx(0.5 * (4 - 1 - np.log(4)), rel=1e-5)
+
+
+def test_mean_absolute_error_is_float32_whatever_comes_in():
+    a, b = random_images(0), random_images(1)
+    loss = mean_absolute_error(tf.cast(a, tf.bfloat16), b)
+    assert loss.dtype == tf.float32
+    assert float(loss) == pytest.approx(np.abs(a - b).mean(), rel=1e-2)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_ssim_equals_the_tf_flavour(channels):
+    a = random_images(0, (3, 40, 36, channels))
+    b = np.clip(a + 0.2 * random_images(1, a.shape), 0, 1)
+    expected = tf.image.ssim(a, b, max_val=1.0).numpy()
+    np.testing.assert_allclose(np.array(ssim(a, b)), expected, atol=1e-5)
+
+
+def test_ssim_of_identical_and_constant_images():
+    image = random_images(2)
+    assert float(ssim_loss(image, image)) == pytest.approx(0, abs=1e-6)
+    black, white = np.zeros_like(image), np.ones_like(image)
+    assert float(ssim_loss(black, white)) == pytest.approx(1 - 0.01**2 / (1 + 0.01**2), abs=1e-5)
+
+
+def test_ssim_descends():
+    target = tf.constant(random_images(3))
+    image = tf.Variable(random_images(4))
+    with tf.GradientTape() as tape:
+        before = ssim_loss(target, image)
+    gradient = tape.gradient(before, image)
+    assert np.isfinite(gradient).all()
+    after = ssim_loss(target, image - 20 * gradient)
+    assert float(after) < float(before)
