@@ -1,0 +1,191 @@
+"""Metrics against scikit-learn, closed forms and a direct convolution."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, roc_auc_score
+
+from keras_vaegan.errors import InputError
+from keras_vaegan.evaluation.metrics import (
+    PSNR_CAP,
+    compute_auc_roc,
+    compute_auc_roc_per_image,
+    compute_bce,
+    compute_f1,
+    compute_mae,
+    compute_psnr,
+    compute_ssim,
+)
+
+ALL = (compute_mae, compute_psnr, compute_ssim, compute_bce, compute_auc_roc, compute_f1)
+
+
+@pytest.fixture
+def pairs() -> tuple[np.ndarray, np.ndarray]:
+    """Three smooth images and noisy versions of them, 24x20."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:24, :20]
+    phases = rng.uniform(0, 6, (3, 1, 1))
+    original = 0.5 + 0.45 * np.sin(rows / 4 + phases) * np.cos(columns / 5)
+    return original, np.clip(original + rng.normal(0, 0.1, original.shape), 0, 1)
+
+
+def ssim_oracle(x: np.ndarray, y: np.ndarray) -> float:
+    """SSIM by its definition, window by window."""
+    axis = np.arange(11) - 5
+    weights = np.exp(-(axis[:, None] ** 2 + axis[None, :] ** 2) / (2 * 1.5**2))
+    weights /= weights.sum()
+    values = []
+    for top in range(x.shape[0] - 10):
+        for left in range(x.shape[1] - 10):
+            a, b = (z[top : top + 11, left : left + 11] for z in (x, y))
+            mean_a, mean_b = (weights * a).sum(), (weights * b).sum()
+            var_a = (weights * (a - mean_a) ** 2).sum()
+            var_b = (weights * (b - mean_b) ** 2).sum()
+            covariance = (weights * (a - mean_a) * (b - mean_b)).sum()
+            values.append(
+                (2 * mean_a * mean_b + 1e-4) * (2 * covariance + 9e-4)
+                / (mean_a**2 + mean_b**2 + 1e-4) / (var_a + var_b + 9e-4)
+            )  # fmt: skip
+    return float(np.mean(values))
+
+
+def test_ssim_equals_its_definition_over_the_valid_region(pairs):
+    expected = [ssim_oracle(x, y) for x, y in zip(*pairs, strict=True)]
+    np.testing.assert_allclose(compute_ssim(*pairs), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size", "tolerance"), [(11, 1e-5), (64, 1e-6), (256, 1e-6)], ids=["window", "64", "256"]
+)
+def test_ssim_equals_tensorflow(size, tolerance):
+    # TensorFlow computes in float32; with one window only, its rounding does not average out.
+    tf = pytest.importorskip("tensorflow")
+    rng = np.random.default_rng(1)
+    x = rng.uniform(size=(2, size, size, 1)).astype("float32")
+    y = np.clip(x + rng.normal(0, 0.2, x.shape), 0, 1).astype("float32")
+    expected = tf.image.ssim(x, y, max_val=1.0).numpy()
+    np.testing.assert_allclose(compute_ssim(x, y), expected, rtol=0, atol=tolerance)
+
+
+def test_mae_and_psnr_of_a_constant_offset():
+    x, y = np.full((2, 16, 16, 3), 0.4), np.full((2, 16, 16, 3), 0.5)
+    np.testing.assert_allclose(compute_mae(x, y), 0.1)
+    np.testing.assert_allclose(compute_psnr(x, y), 20.0)
+
+
+def test_bce_closed_form_and_clipping():
+    x, y = np.full((1, 16, 16), 0.25), np.full((1, 16, 16), 0.5)
+    np.testing.assert_allclose(compute_bce(x, y), np.log(2))
+    worst = compute_bce(np.ones((1, 16, 16)), np.zeros((1, 16, 16)))
+    np.testing.assert_allclose(worst, -np.log(1e-7))
+
+
+def test_identical_images(pairs):
+    x, _ = pairs
+    assert compute_psnr(x, x).tolist() == [PSNR_CAP] * 3
+    np.testing.assert_allclose(compute_ssim(x, x), 1)
+    assert compute_mae(x, x).tolist() == [0] * 3
+    assert compute_auc_roc(x, x) == 1
+    assert compute_f1(x, x) == 1
+
+
+def test_constant_images_have_no_classes_to_rank():
+    dark, bright = np.full((2, 16, 16), 0.2), np.full((2, 16, 16), 0.7)
+    assert compute_auc_roc(dark, bright) is None
+    assert compute_auc_roc_per_image(bright, dark) == [None, None]
+    assert compute_f1(dark, dark) is None
+    assert compute_f1(dark, bright) == 0
+    luminance = (2 * 0.2 * 0.7 + 1e-4) / (0.2**2 + 0.7**2 + 1e-4)
+    np.testing.assert_allclose(compute_ssim(dark, bright), luminance)
+
+
+def test_auc_of_a_constant_score_is_one_half(pairs):
+    assert compute_auc_roc(pairs[0], np.full_like(pairs[0], 0.3)) == 0.5
+
+
+@pytest.mark.parametrize("levels", [3, 256, None])
+def test_auc_equals_scikit_learn_with_and_without_ties(pairs, levels):
+    x, y = pairs
+    y = y if levels is None else np.round(y * (levels - 1)) / (levels - 1)
+    expected = roc_auc_score((x >= 0.5).ravel(), y.ravel())
+    assert compute_auc_roc(x, y) == pytest.approx(expected, abs=1e-12)
+    each = [roc_auc_score((a >= 0.5).ravel(), b.ravel()) for a, b in zip(x, y, strict=True)]
+    assert compute_auc_roc_per_image(x, y) == pytest.approx(each, abs=1e-12)
+
+
+def test_f1_equals_scikit_learn(pairs):
+    x, y = pairs
+    expected = f1_score((x >= 0.5).ravel(), (y >= 0.5).ravel())
+    assert compute_f1(x, y) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_threshold_itself_is_positive():
+    x = np.full((1, 16, 16), 0.5)
+    x[0, 0, 0] = np.nextafter(0.5, 0)
+    assert compute_f1(x, x) == 1
+    assert compute_auc_roc(x, x) == 1
+
+
+def test_three_channels_use_all_values_or_their_mean(pairs):
+    x, y = (np.stack([z, z**2, z / 2], axis=3) for z in pairs)
+    gray_x, gray_y = (z.sum(axis=3) / 3 for z in (x, y))
+    np.testing.assert_allclose(compute_ssim(x, y), compute_ssim(gray_x, gray_y))
+    assert compute_f1(x, y) == pytest.approx(compute_f1(gray_x, gray_y))
+    np.testing.assert_allclose(compute_mae(x, y), np.abs(x - y).mean(axis=(1, 2, 3)))
+    np.testing.assert_allclose(
+        compute_psnr(x, y), -10 * np.log10(((x - y) ** 2).mean(axis=(1, 2, 3)))
+    )
+
+
+def test_one_channel_and_float32_give_the_same_figures(pairs):
+    x, y = (z.astype("float32") for z in pairs)
+    for compute in ALL:
+        expected = compute(x.astype("float64"), y.astype("float64"))
+        np.testing.assert_allclose(compute(x[..., None], y[..., None]), expected, rtol=1e-12)
+
+
+@pytest.mark.slow
+def test_pooled_auc_of_ten_million_pixels_is_quick():
+    rng = np.random.default_rng(2)
+    x = rng.random((150, 256, 256), dtype="float32")
+    y = np.clip(x + rng.normal(0, 0.1, x.shape).astype("float32"), 0, 1)
+    start = time.process_time()
+    compute_auc_roc(x, y)
+    assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        (np.zeros((16, 16)), "shape"),
+        (np.zeros((0, 16, 16)), "shape"),
+        (np.zeros((1, 16, 16, 2)), "shape"),
+        (np.full((1, 16, 16), np.nan), "finite"),
+        (np.full((1, 16, 16), np.inf), "finite"),
+        (np.full((1, 16, 16), -1.0), "scale them"),
+        (np.full((1, 16, 16), 255, "uint8"), "scale them"),
+        (np.full((1, 16, 16), "a"), "real numbers"),
+        (np.zeros((2, 16, 16)), "same shape"),
+    ],
+    ids=["single", "empty", "channels", "nan", "inf", "tanh", "bytes", "text", "count"],
+)
+@pytest.mark.parametrize("compute", ALL)
+def test_hostile_images_are_refused_in_one_line(compute, bad, told):
+    with pytest.raises(InputError, match=told) as caught:
+        compute(np.full((1, 16, 16), 0.5), bad)
+    assert "\n" not in str(caught.value)
+
+
+def test_ssim_refuses_images_smaller_than_its_window():
+    with pytest.raises(InputError, match="11x11"):
+        compute_ssim(np.zeros((1, 10, 40)), np.zeros((1, 10, 40)))
+
+
+def test_rounding_beyond_the_range_is_clipped():
+    x = np.ones((1, 16, 16), "float32")
+    assert compute_mae(x, x + 1e-5).tolist() == [0]

@@ -1,0 +1,80 @@
+"""The comparison of pairs under a named protocol."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from keras_vaegan.errors import InputError
+from keras_vaegan.evaluation.protocols import compute_pair_rows, evaluate_pairs, get_protocol
+
+
+@pytest.fixture
+def pairs() -> tuple[np.ndarray, np.ndarray]:
+    """Four noisy pairs; the last original holds no pixel above one half."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=(4, 16, 16, 1))
+    x[3] /= 2.1
+    return x, np.clip(x + rng.normal(0, 0.1, x.shape), 0.01, 0.99)
+
+
+def test_every_figure_is_there_and_equals_its_own_computation(pairs):
+    x, y = pairs
+    result = evaluate_pairs(x, y)
+    psnr = -10 * np.log10(((x - y) ** 2).mean(axis=(1, 2, 3)))
+    assert result["psnr"] == pytest.approx({"mean": psnr.mean(), "std": psnr.std()})
+    assert set(result["ssim"]) == {"mean", "std"}
+    assert result["bce"] == pytest.approx(-(x * np.log(y) + (1 - x) * np.log(1 - y)).mean())
+    assert result["mae"] == pytest.approx(np.abs(x - y).mean())
+    assert result["auc_roc"] == pytest.approx(roc_auc_score((x >= 0.5).ravel(), y.ravel()))
+    each = [roc_auc_score((x[i] >= 0.5).ravel(), y[i].ravel()) for i in range(3)]
+    assert result["auc_roc_per_image"] == {"mean": pytest.approx(np.mean(each)), "left_out": 1}
+    label, guess = x >= 0.5, y >= 0.5
+    assert result["f1"] == pytest.approx(2 * (label & guess).sum() / (label.sum() + guess.sum()))
+
+
+def test_the_protocol_is_stated(pairs):
+    result = evaluate_pairs(*pairs, protocol="unit")
+    assert result["protocol"] == "unit"
+    assert result["data_range"] == 1
+    assert result["clip"] == [0, 1]
+    assert result["mask"] == "none"
+    assert "11x11" in result["window"]
+    assert result["n"] == 4
+
+
+def test_rows_average_to_the_set(pairs):
+    rows = compute_pair_rows(*pairs)
+    result = evaluate_pairs(*pairs)
+    assert len(rows) == 4
+    for name in ("psnr", "ssim"):
+        assert np.mean([row[name] for row in rows]) == pytest.approx(result[name]["mean"])
+    for name in ("bce", "mae"):
+        assert np.mean([row[name] for row in rows]) == pytest.approx(result[name])
+    assert [row["auc_roc"] is None for row in rows] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
+def test_identical_constant_images_stay_valid_json(value):
+    x = np.full((2, 16, 16), value)
+    result = evaluate_pairs(x, x)
+    text = json.dumps(result, allow_nan=False)
+    assert json.loads(text)["psnr"] == {"mean": 100.0, "std": 0.0}
+    assert result["auc_roc"] is None
+    assert result["auc_roc_per_image"] == {"mean": None, "left_out": 2}
+    assert result["f1"] == (1 if value >= 0.5 else None)
+    json.dumps(compute_pair_rows(x, x), allow_nan=False)
+
+
+def test_an_unknown_protocol_is_named_with_the_known_ones(pairs):
+    with pytest.raises(InputError, match="'synthrad'.*unit"):
+        evaluate_pairs(*pairs, protocol="synthrad")
+
+
+def test_a_protocol_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        get_protocol("unit").data_range = 2
