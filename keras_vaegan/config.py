@@ -217,6 +217,10 @@ class LossConfig:
         ssim_weight: Weight of 1 - SSIM on both cycles.
         kl_weight: Weight of the KL divergence per latent element.
         kl_warmup_steps: Steps over which the KL weight rises linearly from 0.
+        copy_weight: Weight, at step 0, of the L1 between a translation and its input. It falls to 0
+            over `copy_warmup_steps`: the networks start near the identity instead of in the
+            equally cyclic negative image, and are then left free.
+        copy_warmup_steps: Steps over which `copy_weight` falls linearly to 0.
         cycle_noise: Standard deviation, on the [0, 1] scale, of the noise added to a translation
             before it is cycled back, so that information hidden in it does not count.
         discriminator_gradients: "independent" normalises each head's gradient before adding,
@@ -231,6 +235,8 @@ class LossConfig:
     ssim_weight: float = 0.0
     kl_weight: float = 0.01
     kl_warmup_steps: int = 1000
+    copy_weight: float = 5.0
+    copy_warmup_steps: int = 300
     cycle_noise: float = 0.02
     discriminator_gradients: Literal["independent", "joint"] = "independent"
     head_clip_norm: float = 1.0

@@ -7,11 +7,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_vaegan.checkpoints.architecture import load_generator, read_config
+from keras_vaegan.checkpoints.architecture import (
+    find_generator_file,
+    load_generator,
+    read_config,
+)
 from keras_vaegan.config import VALUE_RANGES, DataConfig, WeightsRecord
 from keras_vaegan.data.alignment import place_image
 from keras_vaegan.data.image import image_to_unit, to_channels, unit_to_image
-from keras_vaegan.errors import InputError
 
 
 class Translator:
@@ -114,25 +117,3 @@ class Translator:
             return (restored * (unit_range[1] - unit_range[0]) + unit_range[0]).astype("float32")
         return unit_to_image(restored, image.dtype)
 
-
-def find_generator_file(path: str | Path, direction: str | None = None) -> Path:
-    """The generator file that a path and a direction mean.
-
-    Raises:
-        InputError: nothing there, or a folder without a direction.
-    """
-    path = Path(path)
-    if path.is_file():
-        return path
-    names = {"mri2ct": "g_target_weights.h5", "ct2mri": "g_source_weights.h5"}
-    if direction not in names:
-        raise InputError(
-            f"direction {direction!r} for the folder {path}: expected mri2ct or ct2mri; "
-            "add --direction"
-        )
-    for folder in (path / "best", path):
-        if (folder / names[direction]).is_file():
-            return folder / names[direction]
-    raise InputError(
-        f"no {names[direction]} in {path}: expected a run folder or a weight file; check --weights"
-    )

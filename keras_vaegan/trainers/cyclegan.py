@@ -172,6 +172,9 @@ class CycleGAN(keras.Model):
             losses[f"cycle_{name}"] = mean_absolute_error(image, cycled)
             if settings.ssim_weight:
                 losses[f"ssim_{name}"] = ssim_loss(self._to_unit(image), self._to_unit(cycled))
+        if settings.copy_weight:
+            losses["copy_target"] = mean_absolute_error(source, fake_target)
+            losses["copy_source"] = mean_absolute_error(target, fake_source)
         if use_identity:
             losses["identity_target"] = mean_absolute_error(target, output_t[count:])
             losses["identity_source"] = mean_absolute_error(source, output_s[count:])
@@ -194,12 +197,14 @@ class CycleGAN(keras.Model):
         return (image - low) / (high - low)
 
     def _weigh(self, losses: dict):
-        """Sum the terms with the config's weights; KL with its warm-up."""
+        """Sum the terms with the config's weights; KL and copy follow their warm-ups."""
         settings = self.config.losses
         step = tf.cast(self.trained_steps.value, tf.float32)
         warmup = tf.minimum(1.0, (step + 1) / max(1, settings.kl_warmup_steps))
+        copying = tf.maximum(0.0, 1.0 - step / max(1, settings.copy_warmup_steps))
         weights = {
             "adversarial": settings.adversarial_weight,
+            "copy": settings.copy_weight * copying,
             "cycle": settings.cycle_weight,
             "ssim": settings.ssim_weight,
             "identity": settings.identity_weight,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import keras
@@ -58,7 +59,8 @@ def train_cyclegan(
     limit = StopOnSignalOrLimit(steps, minutes)
     trainer.fit(
         make_unpaired_dataset(mri, ct, config.batch_size, config.seed, config.data, done),
-        epochs=10**9,
+        epochs=past.get("epoch", 0) + math.ceil((steps - done) / steps_per_epoch),
+        shuffle=False,
         initial_epoch=past.get("epoch", 0),
         steps_per_epoch=steps_per_epoch,
         callbacks=[limit, recorder, keras.callbacks.TensorBoard(str(out / "logs"))],

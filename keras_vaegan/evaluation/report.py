@@ -1,0 +1,217 @@
+"""What a person looks at: sample grids, loss plots, and the report of an evaluation."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import html
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from keras_vaegan.files import atomic_path
+
+TILE_INCHES = 1.6
+DPI = 100
+PANELS = {
+    "adversarial": "adversarial loss", "discriminator": "discriminator loss",
+    "cycle": "cycle L1", "ssim": "1 - SSIM of the cycle", "identity": "identity L1",
+    "copy": "translation vs input L1", "kl": "KL per latent element",
+    "learning_rate": "learning rate", "val_cycle_psnr": "validation cycle PSNR [dB]",
+    "val_honest_cycle_psnr": "validation honest cycle PSNR [dB]",
+    "val_cycle_ssim": "validation cycle SSIM",
+    "val_honest_cycle_ssim": "validation honest cycle SSIM",
+    "val_gap_all": "realism gap", "val_gap_hog": "realism gap: HOG",
+    "val_gap_histogram": "realism gap: histogram", "val_gap_spectrum": "realism gap: spectrum",
+    "val_copy": "validation copy", "val_score": "validation score",
+}  # fmt: skip
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; margin: 1rem 0; }
+th, td { border-bottom: 1px solid #ddd; padding: .3rem .8rem; text-align: right; }
+th:first-child, td:first-child { text-align: left; }
+img { max-width: 100%; }
+.note { color: #666; }
+"""
+
+
+def draw_sample_grid(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str]) -> np.ndarray:
+    """Draw images in rows under column titles.
+
+    Args:
+        rows: Rows of images, each (H, W) or (H, W, C) in [0, 1]; gray is shown gray, on the
+            same black-to-white scale everywhere.
+        titles: One title a column.
+
+    Returns:
+        (height, width, 3) uint8.
+    """
+    figure = Figure(
+        figsize=(TILE_INCHES * len(titles), TILE_INCHES * len(rows) + 0.3), dpi=DPI,
+        facecolor="white", layout="constrained",
+    )  # fmt: skip
+    axes = figure.subplots(len(rows), len(titles), squeeze=False)
+    for row, images in zip(axes, rows, strict=True):
+        for axis, image in zip(row, images, strict=True):
+            shown = np.clip(np.asarray(image, "float32"), 0, 1)
+            shown = shown[..., 0] if shown.ndim == 3 and shown.shape[-1] == 1 else shown
+            axis.imshow(shown, cmap="gray", vmin=0, vmax=1)
+            axis.set_axis_off()
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title, fontsize=9)
+    return _render(figure)
+
+
+def draw_history(history_csv: str | Path, path: str | Path) -> None:
+    """Plot every quantity of a history.csv against the step, a panel each.
+
+    Args:
+        history_csv: Written by training; unknown columns are left out, missing cells too.
+        path: PNG to write.
+
+    Raises:
+        InputError: `path` cannot be written to.
+    """
+    with Path(history_csv).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    panels = {
+        title: columns
+        for prefix, title in PANELS.items()
+        if (columns := _find_columns(rows[0] if rows else {}, prefix))
+    }
+    count = max(1, len(panels))
+    columns = min(4, count)
+    figure = Figure(
+        figsize=(3.6 * columns, 2.5 * -(-count // columns)), dpi=DPI, layout="constrained"
+    )
+    axes = figure.subplots(-(-count // columns), columns, squeeze=False).ravel()
+    for axis in axes[len(panels):]:
+        axis.set_axis_off()
+    for axis, (title, names) in zip(axes, panels.items(), strict=False):
+        for name in names:
+            points = [(float(r["step"]), float(r[name])) for r in rows if r.get(name)]
+            label = name.rsplit("_", 1)[-1]
+            axis.plot(*zip(*points, strict=True), marker=".", markersize=3, label=label)
+        axis.set_title(title, fontsize=9)
+        axis.set_xlabel("step", fontsize=8)
+        axis.tick_params(labelsize=7)
+        axis.grid(alpha=0.3)
+        if len(names) > 1:
+            axis.legend(fontsize=7)
+    _write_png(path, _render(figure))
+
+
+def write_report(
+    folder: str | Path, metrics: dict, rows: Sequence[dict], pictures: dict[str, np.ndarray]
+) -> None:
+    """Write metrics.json, per_image.csv and a self-contained report.html.
+
+    Args:
+        folder: Created if absent.
+        metrics: JSON-ready figures.
+        rows: One dict an image, all with the same keys.
+        pictures: Caption -> (H, W, 3) uint8.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    folder = Path(folder)
+    with atomic_path(folder / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+    with atomic_path(folder / "per_image.csv") as temporary, temporary.open("w", newline="") as f:
+        writer = csv.DictWriter(f, list(rows[0]) if rows else [])
+        writer.writeheader()
+        writer.writerows(rows)
+    with atomic_path(folder / "report.html") as temporary:
+        temporary.write_text(_format_page(metrics, pictures))
+
+
+def _find_columns(row: dict, prefix: str) -> list[str]:
+    """Columns that are `prefix` itself or `prefix` and a domain."""
+    domains = ("source", "target", "ct", "mri")
+    return [n for n in row if n == prefix or n in [f"{prefix}_{domain}" for domain in domains]]
+
+
+def _render(figure: Figure) -> np.ndarray:
+    """Figure -> (H, W, 3) uint8."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _write_png(path: str | Path, image: np.ndarray) -> None:
+    """Write an RGB picture atomically."""
+    _, content = cv2.imencode(".png", image[..., ::-1])
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.tobytes())
+
+
+def _format_page(metrics: dict, pictures: dict[str, np.ndarray]) -> str:
+    """The report as one HTML page."""
+    parts = [
+        "<!doctype html><html lang='en'><meta charset='utf-8'><title>Evaluation</title>",
+        f"<style>{_STYLE}</style><h1>Evaluation</h1>",
+        "<p class='note'>Research use only; not for diagnosis. Protocol "
+        f"{_text(metrics.get('protocol'))}, commit {_text(metrics.get('commit'))}, "
+        f"{_text(metrics.get('n_ct'))} CT and {_text(metrics.get('n_mri'))} MRI images.</p>",
+    ]
+    for key, title in (
+        ("cycle", "Cycle: input against its reconstruction"),
+        ("honest_cycle", "Honest cycle: the translation stored as 8 bit with noise in between"),
+        ("translation", "Translation: error against the true counterpart"),
+    ):
+        if metrics.get(key):
+            columns = ("psnr", "ssim", "mae", "bce", "auc_roc", "f1")
+            parts.append(f"<h2>{title}</h2>" + _format_table(metrics[key], columns))
+    if metrics.get("realism"):
+        parts.append(
+            "<h2>Realism of the translations</h2><p class='note'>C2ST: 0.5 is perfect. Gap: 0 is "
+            "real, 1 is no better than not translating.</p>"
+            + _format_table(metrics["realism"], ("c2st_auc", "untranslated_auc", "gap", "copy"))
+        )
+    for caption, image in pictures.items():
+        _, content = cv2.imencode(".png", image[..., ::-1])
+        data = base64.b64encode(content.tobytes()).decode()
+        parts.append(
+            f"<h2>{_text(caption)}</h2><img alt='{_text(caption)}' "
+            f"src='data:image/png;base64,{data}'>"
+        )
+    return "\n".join([*parts, "</html>\n"])
+
+
+def _format_table(domains: dict, columns: Sequence[str]) -> str:
+    """A row a domain (and a baseline of it), a column a figure."""
+    rows = []
+    for domain, values in domains.items():
+        rows.append((domain, values))
+        for baseline in ("identity", "histogram_matching"):
+            if baseline in values:
+                rows.append((f"{domain}, {baseline.replace('_', ' ')}", values[baseline]))
+    head = "".join(f"<th>{_text(c)}</th>" for c in ("", *columns))
+    body = "".join(
+        f"<tr><td>{_text(name)}</td>"
+        + "".join(f"<td>{_format_value(values.get(c))}</td>" for c in columns) + "</tr>"
+        for name, values in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _format_value(value) -> str:
+    """A number, a mean with its deviation, or a group of numbers."""
+    if value is None:
+        return "-"
+    if isinstance(value, dict):
+        if set(value) == {"mean", "std"}:
+            return f"{value['mean']:.4g} ± {value['std']:.2g}"
+        return ", ".join(f"{_text(k)} {_format_value(v)}" for k, v in value.items())
+    return f"{value:.4g}"
+
+
+def _text(value) -> str:
+    """Escaped text."""
+    return html.escape(str(value))
