@@ -1,0 +1,166 @@
+"""Two-sample tests against brute force, and on sets whose answer is known."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from keras_vaegan.evaluation.realism import (
+    compute_c2st,
+    compute_copy,
+    compute_features,
+    compute_mmd,
+    compute_realism_gap,
+    evaluate_realism,
+)
+
+GROUPS = {"all", "hog", "histogram", "spectrum"}
+
+
+def make_images(kind: str, count: int, seed: int, size: int = 48) -> np.ndarray:
+    """Blobs on a ground; "bright" ones are inverted and hold bars: every feature differs."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:size, :size] / size
+    images = []
+    for _ in range(count):
+        y, x, radius = rng.uniform((0.35, 0.35, 0.15), (0.65, 0.65, 0.25))
+        blob = np.exp(-(((rows - y) ** 2 + (columns - x) ** 2) / radius**2) ** 2)
+        images.append(0.2 + 0.6 * blob + rng.normal(0, 0.03, blob.shape))
+    images = np.clip(images, 0, 1)
+    bars = 0.15 * (np.arange(size) % 12 < 6)
+    return images if kind == "dark" else np.clip(1 - images**2 - bars, 0, 1)
+
+
+def mmd_oracle(x: np.ndarray, y: np.ndarray) -> float:
+    """Unbiased MMD^2, pair by pair."""
+
+    def kernel(a, b):
+        return (float(sum(p * q for p, q in zip(a, b, strict=True))) / len(a) + 1) ** 3
+
+    def within(z):
+        pairs = [(i, j) for i in range(len(z)) for j in range(len(z)) if i != j]
+        return sum(kernel(z[i], z[j]) for i, j in pairs) / len(pairs)
+
+    across = sum(kernel(a, b) for a in x for b in y) / (len(x) * len(y))
+    return within(x) + within(y) - 2 * across
+
+
+def test_features_have_the_documented_groups_and_do_not_depend_on_channels():
+    images = make_images("dark", 3, 0)
+    features = compute_features(images)
+    assert set(features) == {"hog", "histogram", "spectrum"}
+    np.testing.assert_allclose(features["histogram"].sum(axis=1), 1)
+    assert features["histogram"].shape == (3, 32)
+    replicated = compute_features(np.repeat(images[..., None], 3, axis=3))
+    for name, values in features.items():
+        assert np.isfinite(values).all()
+        np.testing.assert_allclose(replicated[name], values, atol=1e-9)
+
+
+def test_histogram_bins_are_equal_and_hold_the_end_points():
+    image = np.zeros((1, 16, 16))
+    image[0, :8] = 1
+    expected = np.zeros(32)
+    expected[[0, 31]] = 0.5
+    np.testing.assert_array_equal(compute_features(image)["histogram"][0], expected)
+
+
+@pytest.mark.parametrize("cycles", [6, 14, 24])
+def test_noise_of_one_scale_peaks_in_its_ring_of_the_spectrum(cycles):
+    noise = np.fft.fft2(np.random.default_rng(0).normal(size=(64, 64)))
+    frequency = np.fft.fftfreq(64, 1 / 64)
+    radius = np.hypot(frequency[:, None], frequency)
+    image = np.fft.ifft2(noise * (np.abs(radius - cycles) < 1.5)).real
+    image = 0.5 + 0.4 * image / np.abs(image).max()
+    spectrum = compute_features(image[None])["spectrum"][0]
+    ring = np.argmax(spectrum) / len(spectrum) * 32
+    assert ring == pytest.approx(cycles, abs=1.5)
+
+
+def test_constant_images_have_finite_features():
+    for values in compute_features(np.full((2, 32, 32), 0.5)).values():
+        assert np.isfinite(values).all()
+
+
+def test_mmd_equals_brute_force():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 3)), rng.normal(0.5, 2, size=(7, 3))
+    assert compute_mmd(x, y) == pytest.approx(mmd_oracle(x, y), rel=1e-12)
+
+
+def test_mmd_is_unbiased_under_one_distribution():
+    rng = np.random.default_rng(1)
+    values = [compute_mmd(*rng.normal(size=(2, 10, 2))) for _ in range(2000)]
+    error = np.std(values) / np.sqrt(len(values))
+    assert abs(np.mean(values)) < 4 * error
+    assert min(values) < 0
+
+
+def test_gap_equals_the_formula_on_standardised_and_clipped_features():
+    sets = [
+        compute_features(make_images(kind, count, seed))
+        for kind, count, seed in (("dark", 6, 1), ("dark", 8, 2), ("dark", 7, 3), ("bright", 5, 4))
+    ]
+    gap = compute_realism_gap(*sets)
+    assert set(gap) == GROUPS
+    mean, deviation = (f(sets[1]["spectrum"], axis=0) for f in (np.mean, np.std))
+    generated, real, other, untranslated = (
+        np.clip((s["spectrum"] - mean) / deviation, -5, 5) for s in sets
+    )
+    assert np.abs(untranslated).max() == 5
+    floor = mmd_oracle(real, other)
+    expected = (mmd_oracle(generated, real) - floor) / (mmd_oracle(untranslated, real) - floor)
+    assert gap["spectrum"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_untranslated_images_score_one_and_real_ones_about_zero():
+    real, other, fresh = (
+        compute_features(make_images("dark", 40, seed)) for seed in (1, 2, 3)
+    )
+    source = compute_features(make_images("bright", 40, 4))
+    assert compute_realism_gap(source, real, other, source) == pytest.approx(
+        dict.fromkeys(GROUPS, 1.0)
+    )
+    for value in compute_realism_gap(fresh, real, other, source).values():
+        assert abs(value) < 0.15
+
+
+def test_gap_without_a_scale_is_none():
+    real = compute_features(make_images("dark", 6, 1))
+    gap = compute_realism_gap(real, real, real, real)
+    assert gap == dict.fromkeys(GROUPS)
+
+
+def test_c2st_separates_domains_but_not_halves_of_one():
+    dark, again = (compute_features(make_images("dark", 40, seed)) for seed in (1, 2))
+    bright = compute_features(make_images("bright", 40, 3))
+    assert compute_c2st(bright, dark) > 0.99
+    assert 0.3 < compute_c2st(again, dark) < 0.7
+    assert compute_c2st(again, dark, seed=5) == compute_c2st(again, dark, seed=5)
+
+
+def test_copy_is_the_mean_absolute_difference():
+    image = make_images("dark", 2, 0)
+    assert compute_copy(image, image) == 0
+    assert compute_copy(np.full((2, 8, 8), 0.25), np.full((2, 8, 8), 0.75)) == 0.5
+
+
+def test_evaluate_realism_tells_copies_from_translations():
+    real, source = make_images("dark", 30, 1), make_images("bright", 30, 2)
+    copied = evaluate_realism(source, real, source, seed=0)
+    good = evaluate_realism(make_images("dark", 30, 3), real, source, seed=0)
+    assert copied["copy"] == 0
+    assert copied["gap"] == pytest.approx(dict.fromkeys(GROUPS, 1.0))
+    assert copied["c2st_auc"] == copied["untranslated_auc"] > 0.99
+    assert good["copy"] > 0.1
+    assert abs(good["gap"]["all"]) < 0.15
+    assert good["c2st_auc"] < 0.8
+    json.dumps(good, allow_nan=False)
+
+
+def test_evaluate_realism_is_a_function_of_its_seed():
+    sets = make_images("dark", 8, 3), make_images("dark", 9, 1), make_images("bright", 8, 2)
+    assert evaluate_realism(*sets, seed=4) == evaluate_realism(*sets, seed=4)
+    assert evaluate_realism(*sets, seed=4)["gap"] != evaluate_realism(*sets, seed=5)["gap"]
