@@ -1,110 +1,128 @@
-"""The state of a training run: everything that a resumed run needs to go on as it was."""
+"""Everything an interrupted run needs to go on as if it had never stopped."""
 
 from __future__ import annotations
 
 import json
 import os
+import warnings
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
+import ml_dtypes  # noqa: F401  (gives NumPy the name "bfloat16")
 import numpy as np
 
-from keras_vaegan.checkpoints.legacy_h5 import open_h5
+from keras_vaegan.checkpoints.legacy_h5 import UnreadableFile, create_h5, find_dataset, open_h5
 from keras_vaegan.errors import InputError
-from keras_vaegan.files import atomic_path
 
-STATE_FILE = "state.h5"
-PREVIOUS_FILE = "state.previous.h5"
-EXTRA_ATTRIBUTE = "extra"
+CURRENT = "state.h5"
+PREVIOUS = "state.previous.h5"
 
 
-def save_run_state(trainer, folder: str | Path, extra: dict) -> None:
-    """Write the run's state, keeping the generation before it.
+def save_run_state(trainer: Any, folder: str | Path, extra: dict) -> None:
+    """Write the trainer's state to `folder/state.h5`; the one before becomes state.previous.h5.
+
+    Every value is stored bit for bit, 16-bit floats included. A crash or a full disk leaves at
+    least the previous state.
 
     Args:
-        trainer: Has `state_variables() -> dict[str, keras.Variable]`.
-        folder: The run's `state/` folder.
-        extra: JSON-ready values to keep beside the variables (epoch, step, history, ...).
+        trainer: Has `state_variables() -> dict[str, keras.Variable]`: weights, averages,
+            optimisers, image pools, seeds and counters, by names that never change.
+        folder: The run's `state` folder; created if absent.
+        extra: JSON-ready facts: epoch, step, best score, history.
 
     Raises:
-        InputError: the folder cannot be written to; the old generations are untouched.
+        InputError: the folder cannot be written to, or the disk is full.
     """
     folder = Path(folder)
-    with atomic_path(folder / STATE_FILE) as temporary:
-        with h5py.File(temporary, "w") as file:
-            text = file.create_dataset(EXTRA_ATTRIBUTE, data=json.dumps(extra))
-            text.attrs["format"] = 1
-            group = file.create_group("variables", track_order=True)
-            for name, variable in trainer.state_variables().items():
-                group.create_dataset(name, data=_to_storable(variable))
-        if (folder / STATE_FILE).exists():
-            os.replace(folder / STATE_FILE, folder / PREVIOUS_FILE)
+    text = json.dumps(extra, default=lambda value: value.item())
+    with create_h5(folder / "state.new.h5") as file:
+        file["extra"] = np.frombuffer(text.encode(), "uint8")
+        group = file.create_group("variables")
+        for name, variable in trainer.state_variables().items():
+            _write_variable(group, name, variable)
+    try:
+        if (folder / CURRENT).exists():
+            os.replace(folder / CURRENT, folder / PREVIOUS)
+        os.replace(folder / "state.new.h5", folder / CURRENT)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {folder / CURRENT}: {error.strerror}; choose a writable folder"
+        ) from error
 
 
-def load_run_state(trainer, folder: str | Path) -> dict:
-    """Restore the newest readable generation into a trainer.
-
-    Nothing is assigned unless every variable's name and shape match.
+def load_run_state(trainer: Any, folder: str | Path) -> dict:
+    """Give a trainer the state that `save_run_state` wrote: the newest that can be read.
 
     Args:
-        trainer: Built and compiled like the one that was saved.
-        folder: The run's `state/` folder.
+        trainer: Built as the saved one was; its optimisers are built too.
+        folder: The run's `state` folder.
 
     Returns:
-        The `extra` values.
+        The `extra` that was saved.
 
     Raises:
-        InputError: no readable state, or one of a differently built run.
+        InputError: no readable state, or one of another trainer; the trainer is then unchanged.
     """
-    problems = []
-    for name in (STATE_FILE, PREVIOUS_FILE):
-        path = Path(folder) / name
-        if path.is_file():
-            try:
-                extra, arrays = _read(path)
-            except InputError as error:
-                problems.append(str(error))
-                continue
-            _assign(trainer.state_variables(), arrays, path)
-            return extra
-    reason = problems[0] if problems else f"no {STATE_FILE} in {folder}"
-    raise InputError(f"nothing to resume: {reason}; train without --resume, into a new folder")
-
-
-def _to_storable(variable: keras.Variable) -> np.ndarray:
-    """A variable's value in a type HDF5 knows; bfloat16 widens to float32 without loss."""
-    array = keras.ops.convert_to_numpy(variable.value)
-    return array.astype("float32") if array.dtype.name == "bfloat16" else array
-
-
-def _read(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
-    """Read a whole state file."""
-    arrays: dict[str, np.ndarray] = {}
-
-    def visit(name: str, item) -> None:
-        if isinstance(item, h5py.Dataset):
-            arrays[name] = item[()]
-
-    with open_h5(path) as file:
-        extra = json.loads(file[EXTRA_ATTRIBUTE][()])
-        file["variables"].visititems(visit)
-    return extra, arrays
-
-
-def _assign(variables: dict, arrays: dict, path: Path) -> None:
-    """Assign every array to the variable of its name, or nothing at all."""
-    unmatched = sorted(set(variables) ^ set(arrays))
-    if unmatched:
-        raise InputError(
-            f"{path} belongs to a differently built run: {unmatched[0]} has no counterpart; resume "
-            "with the run's own config"
-        )
-    for name, variable in variables.items():
-        if arrays[name].shape != tuple(variable.shape):
-            raise InputError(
-                f"{path}: {name} has shape {arrays[name].shape}, expected {tuple(variable.shape)}; "
-                "resume with the run's own config"
-            )
+    paths = [Path(folder) / CURRENT, Path(folder) / PREVIOUS]
+    paths = [path for path in paths if path.exists()]
+    if not paths:
+        raise InputError(f"no {CURRENT} in {folder}: expected the state of a run; train anew")
+    variables = trainer.state_variables()
+    for path in paths:
+        try:
+            arrays, extra = _read_state(path, variables)
+            break
+        except UnreadableFile as error:
+            if path == paths[-1]:
+                raise
+            warnings.warn(f"{error}; resuming from {PREVIOUS}", stacklevel=2)
     for name, variable in variables.items():
         variable.assign(arrays[name])
+    return extra
+
+
+def _write_variable(group: h5py.Group, name: str, variable: keras.Variable) -> None:
+    """Write one value; dtypes that HDF5 lacks, such as bfloat16, as integers of the same bits."""
+    array = np.asarray(keras.ops.convert_to_numpy(variable))
+    is_foreign = array.dtype.kind not in "fiub"
+    stored = array.view(f"uint{8 * array.itemsize}") if is_foreign else array
+    group.create_dataset(name, data=stored).attrs["dtype"] = variable.dtype
+
+
+def _read_state(path: Path, variables: dict) -> tuple[dict[str, np.ndarray], dict]:
+    """Read all arrays after their names, shapes and dtypes were compared, and the extra facts."""
+    with open_h5(path) as file:
+        saved: list[str] = []
+        file["variables"].visititems(
+            lambda name, item: saved.append(name) if isinstance(item, h5py.Dataset) else None
+        )
+        difference = sorted(set(saved) ^ set(variables))
+        if difference:
+            place = "the state" if difference[0] in saved else "the trainer"
+            raise InputError(
+                f"{path}: {difference[0]!r} is in {place} alone: expected the state of the same "
+                "config; resume with the run's own settings"
+            )
+        arrays = {
+            name: _read_variable(file["variables"], name, variable, path)
+            for name, variable in variables.items()
+        }
+        extra = json.loads(find_dataset(file, "extra", path)[()].tobytes())
+    return arrays, extra
+
+
+def _read_variable(group: h5py.Group, name: str, variable: Any, path: Path) -> np.ndarray:
+    """Read one value in its own dtype."""
+    dataset = find_dataset(group, name, path)
+    received = (dataset.attrs["dtype"], dataset.shape)
+    expected = (variable.dtype, tuple(variable.shape))
+    if received != expected:
+        raise InputError(
+            f"{path}: {name!r} has (dtype, shape) {received}: expected {expected}; resume with "
+            "the run's own settings"
+        )
+    array = dataset[()]
+    dtype = np.dtype(variable.dtype)
+    return np.asarray(array).view(dtype) if array.dtype != dtype else np.asarray(array)
