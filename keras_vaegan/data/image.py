@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import cv2
@@ -58,9 +59,9 @@ def read_image(path: str | Path) -> np.ndarray:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
     _check_whole(path, content)
-    flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+    _quieten_opencv()
     try:
-        image = cv2.imdecode(np.frombuffer(content, "uint8"), flags)
+        image = cv2.imdecode(np.frombuffer(content, "uint8"), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         image = None
     if image is None or image.size == 0:
@@ -85,7 +86,10 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
     allowed = {".png": ("uint8", "uint16"), ".tif": ("uint8", "uint16", "float32")}
     kinds = allowed.get(".tif" if suffix == ".tiff" else suffix, ("uint8",))
     if image.dtype.name not in kinds:
-        raise InputError(f"{path} cannot hold {image.dtype.name}: {suffix} takes {', '.join(kinds)}")
+        raise InputError(
+            f"{path} cannot hold {image.dtype.name}: {suffix} takes {', '.join(kinds)}; choose PNG "
+            "or TIFF"
+        )
     if image.ndim == 3:
         image = image[..., 0] if image.shape[-1] == 1 else image[..., ::-1]
     parameters = [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix in (".jpg", ".jpeg") else []
@@ -148,12 +152,42 @@ def _check_whole(path: Path, content: bytes) -> None:
             "BMP content; remove it"
         )
     cut = (
-        (kind == "PNG" and b"IEND" not in content[-64:])
-        or (kind == "JPEG" and b"\xff\xd9" not in content[-4096:])
+        (kind == "PNG" and not _is_whole_png(content))
+        or (kind == "JPEG" and not _is_whole_jpeg(content))
         or (kind == "BMP" and len(content) < int.from_bytes(content[2:6], "little"))
     )
     if cut:
-        raise InputError(f"{path} is truncated: expected a whole {kind} file; replace or remove it")
+        raise InputError(
+            f"{path} is truncated or damaged: expected a whole {kind} file; replace or remove it"
+        )
+
+
+def _is_whole_png(content: bytes) -> bool:
+    """Every chunk up to IEND is there and has its checksum; what follows IEND does not matter."""
+    start = 8
+    while start + 12 <= len(content):
+        end = start + 8 + int.from_bytes(content[start : start + 4], "big")
+        checksum = int.from_bytes(content[end : end + 4], "big")
+        if end + 4 > len(content) or zlib.crc32(content[start + 4 : end]) != checksum:
+            return False
+        if content[start + 4 : start + 8] == b"IEND":
+            return True
+        start = end + 4
+    return False
+
+
+def _is_whole_jpeg(content: bytes) -> bool:
+    """An end marker follows the first scan; a thumbnail's, inside the header, does not count."""
+    start = 2
+    while start + 4 <= len(content) and content[start] == 0xFF:
+        if content[start + 1] == 0xFF:  # fill byte
+            start += 1
+            continue
+        scan = content[start + 1] == 0xDA
+        start += 2 + int.from_bytes(content[start + 2 : start + 4], "big")
+        if scan:
+            return b"\xff\xd9" in content[start:]
+    return False
 
 
 def _to_known_dtype(image: np.ndarray, path: Path) -> np.ndarray:
@@ -182,3 +216,10 @@ def _to_gray_or_rgb(image: np.ndarray) -> np.ndarray:
     if image.shape[-1] == 1:
         return image[..., 0]
     return np.ascontiguousarray(image[..., ::-1])
+
+
+def _quieten_opencv() -> None:
+    """Keep OpenCV's own decoder messages off the terminal: the one line that we raise says it."""
+    logging = getattr(cv2.utils, "logging", None)
+    if logging is not None:
+        logging.setLogLevel(logging.LOG_LEVEL_SILENT)

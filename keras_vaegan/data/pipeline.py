@@ -67,32 +67,7 @@ def load_images(
     Raises:
         InputError: missing or empty folder, or fewer than 90 % of the files readable.
     """
-    paths = list_images(folder)
-    if limit and limit < len(paths):
-        paths = [paths[i] for i in np.linspace(0, len(paths) - 1, limit).astype(int)]
-
-    def prepare(path: Path) -> np.ndarray | InputError:
-        try:
-            return _prepare(path, config)
-        except InputError as error:
-            return error
-
-    with ThreadPoolExecutor() as pool:
-        results = list(pool.map(prepare, paths))
-    good = [(r, p.name) for r, p in zip(results, paths, strict=True) if isinstance(r, np.ndarray)]
-    errors = [str(r) for r in results if isinstance(r, InputError)]
-    if len(good) < READABLE_SHARE * len(paths):
-        raise InputError(
-            f"{len(errors)} of {len(paths)} images in {folder} are unusable: expected at most "
-            f"10 %; first: {errors[0]}"
-        )
-    for error in errors:
-        print(f"warning: skipped: {error}", file=sys.stderr, flush=True)
-    dtype = "uint16" if any(image.dtype == np.uint16 for image, _ in good) else "uint8"
-    stack = np.empty((len(good), config.image_size, config.image_size, config.channels), dtype)
-    for index, (image, _) in enumerate(good):
-        stack[index] = image.astype(dtype) * 257 if image.dtype != dtype else image
-    return stack, [name for _, name in good]
+    return _load_files(_spread(list_images(folder), limit), config)
 
 
 def load_test_sets(
@@ -104,7 +79,7 @@ def load_test_sets(
         root: Folder with testA (CT) and testB (MRI).
         config: Preparation of the images. In a paired set both images of a pair are placed by
             themselves; with align="head" each by its own head.
-        limit: Images per domain at most, spread evenly.
+        limit: Images per domain at most, spread evenly; of a paired set, whole pairs.
 
     Returns:
         {"testA": {"images", "names"}, "testB": ..., "pairs": [(MRI index, CT index)] or None}.
@@ -112,17 +87,23 @@ def load_test_sets(
     Raises:
         InputError: as `load_images`.
     """
+    files = {name: list_images(Path(root) / name) for name in TEST_FOLDERS}
+    stems = {name: {p.stem for p in paths} for name, paths in files.items()}
+    common = sorted(stems["testA"] & stems["testB"])
+    paired = len(common) >= PAIRED_SHARE * max(len(s) for s in stems.values())
+    if paired and limit is not None:
+        chosen = set(_spread(common, limit))
+        files = {name: [p for p in paths if p.stem in chosen] for name, paths in files.items()}
     result: dict = {}
-    for name in TEST_FOLDERS:
-        images, names = load_images(Path(root) / name, config, limit)
+    for name, paths in files.items():
+        images, names = _load_files(_spread(paths, limit), config)
         result[name] = {"images": images, "names": names}
     ct_index = {Path(name).stem: i for i, name in enumerate(result["testA"]["names"])}
     pairs = [
         (index, ct_index[Path(name).stem])
         for index, name in enumerate(result["testB"]["names"]) if Path(name).stem in ct_index
     ]
-    enough = len(pairs) >= PAIRED_SHARE * min(len(result[name]["names"]) for name in TEST_FOLDERS)
-    result["pairs"] = pairs if enough else None
+    result["pairs"] = pairs if paired else None
     return result
 
 
@@ -192,3 +173,39 @@ def _prepare(path: Path, config: DataConfig) -> np.ndarray:
         to_channels(image, config.channels), config.image_size, config.resize, config.align
     )
     return square
+
+
+def _spread(items: list, limit: int | None) -> list:
+    """At most `limit` items, spread evenly."""
+    if limit is not None and limit < 1:
+        raise InputError(f"limit {limit}: expected at least 1 image, or none for all")
+    if limit is None or limit >= len(items):
+        return items
+    return [items[i] for i in np.linspace(0, len(items) - 1, limit).astype(int)]
+
+
+def _load_files(paths: list[Path], config: DataConfig) -> tuple[np.ndarray, list[str]]:
+    """Decode files of one folder as `load_images` says."""
+
+    def prepare(path: Path) -> np.ndarray | InputError:
+        try:
+            return _prepare(path, config)
+        except InputError as error:
+            return error
+
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(prepare, paths))
+    good = [(r, p.name) for r, p in zip(results, paths, strict=True) if isinstance(r, np.ndarray)]
+    errors = [str(r) for r in results if isinstance(r, InputError)]
+    if len(good) < READABLE_SHARE * len(paths):
+        raise InputError(
+            f"{len(errors)} of {len(paths)} images in {paths[0].parent} are unusable: expected at "
+            f"most 10 %; first: {errors[0]}"
+        )
+    for error in errors:
+        print(f"warning: skipped: {error}", file=sys.stderr, flush=True)
+    dtype = "uint16" if any(image.dtype == np.uint16 for image, _ in good) else "uint8"
+    stack = np.empty((len(good), config.image_size, config.image_size, config.channels), dtype)
+    for index, (image, _) in enumerate(good):
+        stack[index] = image.astype(dtype) * 257 if image.dtype != dtype else image
+    return stack, [name for _, name in good]

@@ -106,7 +106,7 @@ class CycleGAN(keras.Model):
         Returns:
             Dict of running means: the loss terms by name.
         """
-        source, target = data
+        source, target = _unpack_pair(data)
         seeds = self._step_seeds()
         source = self._with_augmented_copy(source, seeds["augment_source"])
         target = self._with_augmented_copy(target, seeds["augment_target"])
@@ -262,7 +262,7 @@ class CycleGAN(keras.Model):
 
     def test_step(self, data):
         """Cycle both ways with the averaged weights. Returns PSNR, SSIM and L1 by domain."""
-        source, target = data
+        source, target = _unpack_pair(data)
         fake_target = self.g_target_ema(source)
         fake_source = self.g_source_ema(target)
         logs = {}
@@ -327,6 +327,12 @@ def build_trainer(config: CycleGANConfig) -> CycleGAN:
         trainer = CycleGAN(config)
     trainer.compile()
     return trainer
+
+
+def _unpack_pair(data) -> tuple:
+    """(source, target) from a dataset's element or from `train_on_batch((source, target))`."""
+    first, second, _ = keras.utils.unpack_x_y_sample_weight(data)
+    return first if second is None else (first, second)
 
 
 def _copy(model: keras.Model) -> keras.Model:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 import keras
@@ -61,6 +62,7 @@ def train_cyclegan(
         make_unpaired_dataset(mri, ct, config.batch_size, config.seed, config.data, done),
         epochs=past.get("epoch", 0) + math.ceil((steps - done) / steps_per_epoch),
         shuffle=False,
+        verbose="auto" if sys.stdout.isatty() else 2,
         initial_epoch=past.get("epoch", 0),
         steps_per_epoch=steps_per_epoch,
         callbacks=[limit, recorder, keras.callbacks.TensorBoard(str(out / "logs"))],
