@@ -17,6 +17,8 @@ from keras_vaegan.evaluation.metrics import (
     compute_ssim,
 )
 
+TOLERANCE = 1e-2
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -67,7 +69,8 @@ def evaluate_pairs(
         where its metric is undefined.
 
     Raises:
-        InputError: unknown protocol, or sets that are empty, unequal in shape or not finite.
+        InputError: unknown protocol, or sets that are empty, unequal in shape, not finite or
+            beyond the protocol's interval by more than 0.01 (less is clipped).
     """
     rules = get_protocol(protocol)
     first, second = np.asarray(original, "float64"), np.asarray(reconstruction, "float64")
@@ -78,6 +81,12 @@ def evaluate_pairs(
         )
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise InputError("image sets hold NaN or infinite values: expected finite ones")
+    low, high = min(first.min(), second.min()), max(first.max(), second.max())
+    if low < rules.clip[0] - TOLERANCE or high > rules.clip[1] + TOLERANCE:
+        raise InputError(
+            f"image sets hold values from {low:.4g} to {high:.4g}: expected {rules.clip[0]:g} to "
+            f"{rules.clip[1]:g}; scale them first"
+        )
     first, second = np.clip(first, *rules.clip), np.clip(second, *rules.clip)
     return {
         "n": len(first),

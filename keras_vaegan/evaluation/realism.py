@@ -36,11 +36,13 @@ def compute_features(images: np.ndarray) -> dict[str, np.ndarray]:
     """
     gray = np.asarray(images, "float64")
     gray = gray.mean(axis=-1) if gray.ndim == 4 else gray
-    groups = {"hog": _describe_shapes, "histogram": _describe_intensity, "spectrum": _describe_texture}
+    groups = {
+        "hog": _describe_shapes, "histogram": _describe_intensity, "spectrum": _describe_texture
+    }  # fmt: skip
     return {name: np.stack([describe(x) for x in gray]) for name, describe in groups.items()}
 
 
-def compute_c2st(generated: dict, real: dict, seed: int = 0) -> float:
+def compute_c2st(generated: dict, real: dict, seed: int = 0) -> float | None:
     """Classifier two-sample test: can logistic regression tell generated from real?
 
     Args:
@@ -49,13 +51,17 @@ def compute_c2st(generated: dict, real: dict, seed: int = 0) -> float:
         seed: Seed of the folds.
 
     Returns:
-        Cross-validated AUC: 0.5 where they cannot be told apart, 1 where they always can.
+        Cross-validated AUC: 0.5 where they cannot be told apart, 1 where they always can; None
+        with fewer than two images of either kind.
 
     Reference: Lopez-Paz & Oquab 2017, "Revisiting Classifier Two-Sample Tests".
     """
     features = np.concatenate([_join(generated), _join(real)])
     labels = np.repeat([0, 1], [len(_join(generated)), len(_join(real))])
-    folds = StratifiedKFold(min(FOLDS, *np.bincount(labels)), shuffle=True, random_state=seed)
+    count = min(FOLDS, *np.bincount(labels))
+    if count < 2:
+        return None
+    folds = StratifiedKFold(count, shuffle=True, random_state=seed)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, C=0.1))
     scores = cross_val_predict(model, features, labels, cv=folds, method="decision_function")
     return float(roc_auc_score(labels, scores))
@@ -97,8 +103,10 @@ def compute_realism_gap(
 
     Returns:
         {"all", "hog", "histogram", "spectrum"}: 0 is real, 1 no better than not translating;
-        None where the input is already as real as real images are.
+        None where the input is already as real as real images are, or a set has fewer than two.
     """
+    if min(len(s["histogram"]) for s in (generated, real, other_real, untranslated)) < 2:
+        return dict.fromkeys(("all", *real))
     gaps = {}
     for name, names in {"all": list(real), **{name: [name] for name in real}}.items():
         sets = [
@@ -126,7 +134,7 @@ def evaluate_realism(
 
     Args:
         generated: Translations (N, S, S[, C]) in [0, 1].
-        real: Real images of the target modality, at least 4.
+        real: Real images of the target modality; the gap needs at least 4, else it is None.
         untranslated: The translations' inputs.
         seed: Seed of the split and the folds.
 

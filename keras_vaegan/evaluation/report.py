@@ -95,13 +95,15 @@ def draw_history(history_csv: str | Path, path: str | Path) -> None:
     for axis, (title, names) in zip(axes, panels.items(), strict=False):
         for name in names:
             points = [(float(r["step"]), float(r[name])) for r in rows if r.get(name)]
+            if not points:
+                continue
             label = name.rsplit("_", 1)[-1]
             axis.plot(*zip(*points, strict=True), marker=".", markersize=3, label=label)
         axis.set_title(title, fontsize=9)
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.3)
-        if len(names) > 1:
+        if len(axis.lines) > 1:
             axis.legend(fontsize=7)
     _write_png(path, _render(figure))
 

@@ -84,8 +84,10 @@ def test_a_protocol_cannot_be_changed():
         (np.zeros((2, 16, 16)), "shape"),
         (np.full((1, 16, 16), np.nan), "NaN or infinite"),
         (np.full((1, 16, 16), np.inf), "NaN or infinite"),
+        (np.full((1, 16, 16), -1.0), "scale them"),
+        (np.full((1, 16, 16), 255, "uint8"), "scale them"),
     ],
-    ids=["single", "empty", "count", "nan", "inf"],
+    ids=["single", "empty", "count", "nan", "inf", "tanh", "bytes"],
 )
 def test_hostile_images_are_refused_in_one_line(bad, told):
     good = bad if bad.ndim != 3 or not len(bad) else np.full((1, 16, 16), 0.5)

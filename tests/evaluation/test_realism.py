@@ -164,3 +164,11 @@ def test_evaluate_realism_is_a_function_of_its_seed():
     sets = make_images("dark", 8, 3), make_images("dark", 9, 1), make_images("bright", 8, 2)
     assert evaluate_realism(*sets, seed=4) == evaluate_realism(*sets, seed=4)
     assert evaluate_realism(*sets, seed=4)["gap"] != evaluate_realism(*sets, seed=5)["gap"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_too_few_images_have_no_gap(count):
+    images = make_images("dark", count, 0)
+    result = evaluate_realism(images, images, make_images("bright", count, 1))
+    assert result["gap"] == dict.fromkeys(GROUPS)
+    assert (result["c2st_auc"] is None) == (count == 1)

@@ -123,3 +123,9 @@ def test_a_history_without_rows_still_gives_a_picture(tmp_path, text):
     (tmp_path / "h.csv").write_text(text)
     draw_history(tmp_path / "h.csv", tmp_path / "h.png")
     read_png(tmp_path / "h.png")
+
+
+def test_columns_without_any_value_are_left_out_of_the_plots(tmp_path):
+    (tmp_path / "h.csv").write_text("step,val_gap_all_ct,val_gap_all_mri\n1,,\n2,,\n")
+    draw_history(tmp_path / "h.csv", tmp_path / "h.png")
+    read_png(tmp_path / "h.png")
