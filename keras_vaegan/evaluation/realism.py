@@ -176,11 +176,12 @@ def _join(features: dict) -> np.ndarray:
 
 
 def _standardise(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Centre and scale by the reference set, and clip; a constant feature is left out (zero)."""
-    spread = reference.std(axis=0)
-    usable = spread > 1e-12
-    scaled = (values - reference.mean(axis=0)) / np.where(usable, spread, 1.0)
-    return np.clip(np.where(usable, scaled, 0.0), -CLIP_SIGMA, CLIP_SIGMA)
+    """Centre and scale by the reference set, and clip.
+
+    A feature that never varies among real images counts fully (5 sigma) where others differ.
+    """
+    spread = np.maximum(reference.std(axis=0), 1e-8)
+    return np.clip((values - reference.mean(axis=0)) / spread, -CLIP_SIGMA, CLIP_SIGMA)
 
 
 def _describe_shapes(image: np.ndarray) -> np.ndarray:

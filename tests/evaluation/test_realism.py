@@ -172,3 +172,18 @@ def test_too_few_images_have_no_gap(count):
     result = evaluate_realism(images, images, make_images("bright", count, 1))
     assert result["gap"] == dict.fromkeys(GROUPS)
     assert (result["c2st_auc"] is None) == (count == 1)
+
+
+def test_a_feature_that_never_varies_among_real_images_still_counts():
+    rng = np.random.default_rng(0)
+
+    def draw(shift, constant):
+        values = rng.normal(shift, 1, (60, 4))
+        values[:, 0] = constant
+        return {name: values for name in ("hog", "histogram", "spectrum")}
+
+    real, other, fresh, source = draw(0, 0), draw(0, 0), draw(0, 0), draw(3, 0)
+    stained = {name: values + [0.1, 0, 0, 0] for name, values in fresh.items()}
+    clean = compute_realism_gap(fresh, real, other, source)
+    dirty = compute_realism_gap(stained, real, other, source)
+    assert all(dirty[name] > clean[name] + 0.05 for name in GROUPS)
