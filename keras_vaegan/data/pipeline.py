@@ -135,7 +135,8 @@ def make_unpaired_dataset(
     def stream(images: np.ndarray, domain: int) -> tf.data.Dataset:
         size = len(images)
         scale = (high - low) / np.iinfo(images.dtype).max
-        store = tf.constant(images)
+        with tf.device("CPU"):
+            store = tf.constant(images)
 
         def pick(position):
             number, offset = position // size, position % size
