@@ -1,0 +1,236 @@
+"""Folders to cached arrays to unpaired batches."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from keras_vaegan.config import DataConfig
+from keras_vaegan.data.image import write_image
+from keras_vaegan.data.pipeline import (
+    find_image_root,
+    load_images,
+    load_test_sets,
+    make_unpaired_dataset,
+)
+from keras_vaegan.errors import InputError
+
+GRAY = DataConfig(image_size=32, channels=1)
+
+
+def write_folder(folder, names, shape=(40, 32), dtype="uint8", seed=0):
+    random = np.random.default_rng(seed)
+    for name in names:
+        if dtype == "float32":
+            image = random.uniform(-5, 5, shape).astype(dtype)
+        else:
+            image = random.integers(1, np.iinfo(dtype).max, shape).astype(dtype)
+        write_image(folder / name, image)
+
+
+def tagged_images(count, dtype="uint8", size=4):
+    """Images whose every pixel is their own index."""
+    images = np.zeros((count, size, size, 1), dtype)
+    images += np.arange(count, dtype=dtype)[:, None, None, None]
+    return images
+
+
+def draw(dataset, steps):
+    """Indices of tagged uint8 images: (steps, batch) of source and of target."""
+    tags = [
+        [np.round((x.numpy()[:, 0, 0, 0] + 1) * 127.5).astype(int) for x in batch]
+        for batch in dataset.take(steps)
+    ]
+    return tuple(np.array([t[i] for t in tags]) for i in (0, 1))
+
+
+def test_find_image_root_accepts_the_folder_and_its_parents(tmp_path):
+    root = tmp_path / "kaggle" / "Dataset" / "images"
+    for name in ("trainA", "trainB", "testA"):
+        (root / name).mkdir(parents=True)
+    for given in (root, root.parent, root.parent.parent, tmp_path, str(root)):
+        assert find_image_root(given) == root
+
+
+def test_find_image_root_refuses_nothing_and_several(tmp_path):
+    with pytest.raises(InputError, match="no image set"):
+        find_image_root(tmp_path)
+    with pytest.raises(InputError, match="absent"):
+        find_image_root(tmp_path / "absent")
+    (tmp_path / "one" / "trainA").mkdir(parents=True)
+    (tmp_path / "two" / "trainA").mkdir(parents=True)
+    with pytest.raises(InputError, match="several"):
+        find_image_root(tmp_path)
+
+
+def test_load_images_keeps_order_size_and_channels(tmp_path):
+    write_folder(tmp_path, ["b.png", "a.jpg", "c.bmp"])
+    write_folder(tmp_path, ["d.png"], shape=(19, 61, 3))
+    for channels in (1, 3):
+        config = DataConfig(image_size=32, channels=channels)
+        images, names = load_images(tmp_path, config)
+        assert images.shape == (4, 32, 32, channels) and images.dtype == np.uint8
+        assert names == ["a.jpg", "b.png", "c.bmp", "d.png"]
+
+
+def test_one_16_bit_file_makes_the_cache_16_bit(tmp_path):
+    write_image(tmp_path / "a.png", np.full((32, 32), 100, "uint8"))
+    write_image(tmp_path / "b.png", np.full((32, 32), 12345, "uint16"))
+    images, _ = load_images(tmp_path, GRAY)
+    assert images.dtype == np.uint16
+    assert (images[0] == 25700).all() and (images[1] == 12345).all()
+
+
+def test_float_files_are_scaled_by_their_own_range(tmp_path):
+    write_folder(tmp_path, ["a.tif"], (32, 32), "float32")
+    images, _ = load_images(tmp_path, GRAY)
+    assert images.dtype == np.uint16 and (images.min(), images.max()) == (0, 65535)
+
+
+def test_limit_spreads_over_the_folder(tmp_path):
+    write_folder(tmp_path, [f"{i:02}.png" for i in range(10)])
+    assert load_images(tmp_path, GRAY, limit=4)[1] == ["00.png", "03.png", "06.png", "09.png"]
+    assert len(load_images(tmp_path, GRAY, limit=99)[1]) == 10
+    with pytest.raises(InputError, match="limit 0"):
+        load_images(tmp_path, GRAY, limit=0)
+
+
+def test_one_bad_file_in_ten_is_skipped_and_named(tmp_path, capsys):
+    write_folder(tmp_path, [f"{i}.png" for i in range(10)])
+    (tmp_path / "3.png").write_bytes((tmp_path / "3.png").read_bytes()[:-300])
+    images, names = load_images(tmp_path, GRAY)
+    assert len(images) == len(names) == 9 and "3.png" not in names
+    warning = capsys.readouterr().err
+    assert warning.startswith("warning: skipped") and "3.png" in warning
+    assert warning.count("\n") == 1
+
+
+def test_two_bad_files_in_ten_are_refused(tmp_path):
+    write_folder(tmp_path, [f"{i}.png" for i in range(10)])
+    (tmp_path / "3.png").write_text("not an image")
+    (tmp_path / "7.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"2 of 10 images .*3\.png"):
+        load_images(tmp_path, GRAY)
+
+
+@pytest.mark.parametrize("shape", [(15, 40), (40, 15), (1, 1)])
+def test_a_tiny_image_is_refused(tmp_path, shape):
+    write_folder(tmp_path, ["tiny.png"], shape)
+    with pytest.raises(InputError, match="tiny.png .*at least 16"):
+        load_images(tmp_path, GRAY)
+
+
+def test_missing_and_empty_folders_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no images"):
+        load_images(tmp_path, GRAY)
+    with pytest.raises(InputError, match="does not exist"):
+        load_images(tmp_path / "absent", GRAY)
+
+
+@pytest.mark.parametrize("limit", [None, 5])
+def test_test_sets_are_paired_by_stem(tmp_path, limit):
+    write_folder(tmp_path / "testA", [f"s{i:02}.png" for i in range(20)])
+    write_folder(tmp_path / "testB", [f"s{i:02}.jpg" for i in range(1, 21)])
+    sets = load_test_sets(tmp_path, GRAY, limit)
+    assert len(sets["pairs"]) == (limit or 19)
+    for mri, ct in sets["pairs"]:
+        assert sets["testB"]["names"][mri][:3] == sets["testA"]["names"][ct][:3]
+    assert len(sets["testA"]["images"]) == (limit or 20)
+
+
+def test_a_skipped_file_drops_its_pair_only(tmp_path):
+    write_folder(tmp_path / "testA", [f"s{i:02}.png" for i in range(20)])
+    write_folder(tmp_path / "testB", [f"s{i:02}.png" for i in range(20)])
+    (tmp_path / "testB" / "s04.png").write_bytes(b"")
+    sets = load_test_sets(tmp_path, GRAY)
+    assert len(sets["pairs"]) == 19
+    for mri, ct in sets["pairs"]:
+        assert sets["testB"]["names"][mri] == sets["testA"]["names"][ct]
+
+
+def test_other_stems_are_unpaired(tmp_path):
+    write_folder(tmp_path / "testA", [f"ct{i}.png" for i in range(6)])
+    write_folder(tmp_path / "testB", [f"mri{i}.jpg" for i in range(8)])
+    sets = load_test_sets(tmp_path, GRAY)
+    assert sets["pairs"] is None
+    assert len(sets["testA"]["names"]) == 6 and len(sets["testB"]["names"]) == 8
+
+
+def test_each_pass_is_a_permutation_of_each_domain():
+    source, target = draw(
+        make_unpaired_dataset(tagged_images(12), tagged_images(20), 4, 7, GRAY), 15
+    )
+    passes = [source.ravel()[i : i + 12] for i in range(0, 60, 12)]
+    for order in passes:
+        assert sorted(order) == list(range(12))
+    assert len({tuple(order) for order in passes}) == 5
+    for start in range(0, 60, 20):
+        assert sorted(target.ravel()[start : start + 20]) == list(range(20))
+
+
+def test_the_domains_are_shuffled_independently():
+    source, target = draw(
+        make_unpaired_dataset(tagged_images(100), tagged_images(100), 4, 7, GRAY), 25
+    )
+    assert (source == target).mean() < 0.1
+
+
+def test_the_order_follows_from_the_seed():
+    images = tagged_images(30)
+    first, again, other = (
+        draw(make_unpaired_dataset(images, images, 3, seed, GRAY), 10)[0] for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize("start", [1, 7, 1000])
+def test_a_later_start_continues_the_same_stream(start):
+    source, target = tagged_images(10), tagged_images(7)
+    whole = draw(make_unpaired_dataset(source, target, 3, 5, GRAY), start + 4)
+    resumed = draw(make_unpaired_dataset(source, target, 3, 5, GRAY, start_step=start), 4)
+    for one, other in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(one[start:], other)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize(("value_range", "low"), [("tanh", -1.0), ("sigmoid", 0.0)])
+def test_batches_are_static_float32_in_the_value_range(dtype, value_range, low):
+    images = np.zeros((6, 16, 16, 3), dtype)
+    images[:, :8] = np.iinfo(dtype).max
+    config = DataConfig(image_size=16, channels=3, value_range=value_range)
+    dataset = make_unpaired_dataset(images, images, 2, 0, config)
+    for spec in dataset.element_spec:
+        assert spec.shape == (2, 16, 16, 3) and spec.dtype == "float32"
+    for batch in next(iter(dataset)):
+        np.testing.assert_allclose(batch.numpy()[:, :8], 1.0, atol=1e-6)
+        np.testing.assert_allclose(batch.numpy()[:, 8:], low, atol=1e-6)
+
+
+def test_a_batch_larger_than_the_folder_still_fills():
+    source, _ = draw(make_unpaired_dataset(tagged_images(3), tagged_images(3), 8, 0, GRAY), 3)
+    assert source.shape == (3, 8)
+    assert np.bincount(source.ravel()).tolist() == [8, 8, 8]
+
+
+def test_the_stream_is_ten_times_faster_than_training():
+    images = np.zeros((64, 256, 256, 1), "uint8")
+    batches = iter(make_unpaired_dataset(images, images, 4, 0, GRAY))
+    next(batches)
+    began = time.perf_counter()
+    for _ in range(50):
+        next(batches)
+    assert 50 * 8 / (time.perf_counter() - began) > 80
+
+
+def test_the_real_set_loads(real_images, real_data):
+    assert find_image_root(real_data / "ct-to-mri-cgan") == real_images
+    config = DataConfig(image_size=64, channels=1, align="head")
+    sets = load_test_sets(real_images, config, limit=20)
+    assert sets["pairs"] is None
+    for name in ("testA", "testB"):
+        images = sets[name]["images"]
+        assert images.shape == (20, 64, 64, 1) and images.dtype == np.uint8
+        assert (images.max(axis=(1, 2, 3)) > 60).all()
