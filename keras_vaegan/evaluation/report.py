@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from keras_vaegan.files import atomic_path
 
-TILE_INCHES = 1.6
+TILE_INCHES = 2.6
 DPI = 100
 PANELS = {
     "adversarial": "adversarial loss", "discriminator": "discriminator loss",

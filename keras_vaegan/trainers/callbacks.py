@@ -173,5 +173,6 @@ def summarise(metrics: dict) -> dict:
             row[f"val_gap_{group}_{name}"] = gap
         row[f"val_copy_{name}"] = metrics["realism"][name]["copy"]
     similarity = (row["val_honest_cycle_ssim_ct"] + row["val_honest_cycle_ssim_mri"]) / 2
-    row["val_score"] = similarity - (row["val_gap_all_ct"] + row["val_gap_all_mri"]) / 2
-    return row
+    gaps = [row[f"val_gap_all_{name}"] for name in ("ct", "mri")]
+    row["val_score"] = similarity - sum(1.0 if gap is None else gap for gap in gaps) / 2
+    return {name: value for name, value in row.items() if value is not None}

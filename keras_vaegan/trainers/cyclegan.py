@@ -296,7 +296,7 @@ class CycleGAN(keras.Model):
             "g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer,
         }
         variables = {
-            f"{part}/{index:04d}/{variable.path}": variable
+            f"{part}/{index:04d}/{variable.name}": variable
             for part, owner in parts.items()
             for index, variable in enumerate(owner.variables)
         }
