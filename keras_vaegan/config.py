@@ -44,9 +44,9 @@ class VAEUNetConfig:
 
     image_size: int = 256
     channels: int = 3
-    filters: tuple[int, ...] = (64, 128, 256, 512, 512)
+    filters: tuple[int, ...] = (32, 64, 128, 256, 512)
     kernel_sizes: tuple[int, ...] = (5, 3, 3, 3, 3)
-    num_residual_blocks: tuple[int, ...] = (1, 1, 1, 1, 2)
+    num_residual_blocks: tuple[int, ...] = (0, 1, 2, 2, 2)
     skip_levels: int = 3
     groups: int = 16
     latent: Literal["spatial", "dense"] = "spatial"
