@@ -43,6 +43,7 @@ def evaluate(arguments: EvaluateArguments) -> int:
     """
     if arguments.limit is not None and arguments.limit < 4:
         raise InputError(f"--limit {arguments.limit}: expected at least 4 images per domain")
+    from keras_vaegan.checkpoints.run_config import find_commit
     from keras_vaegan.data.image import write_image
     from keras_vaegan.data.pipeline import find_image_root, load_test_sets
     from keras_vaegan.evaluation.report import write_report
@@ -52,7 +53,6 @@ def evaluate(arguments: EvaluateArguments) -> int:
         images_to_unit,
     )
     from keras_vaegan.inference import Translator
-    from keras_vaegan.train import find_commit
 
     to_ct = Translator.load(arguments.weights, "mri2ct")
     to_mri = Translator.load(arguments.weights, "ct2mri")

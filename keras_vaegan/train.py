@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import platform
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from keras_vaegan import __version__
 from keras_vaegan.cli import run
-from keras_vaegan.config import (
-    CycleGANConfig,
-    config_from_dict,
-    config_to_dict,
-    get_preset,
-    resize_config,
-)
+from keras_vaegan.config import CycleGANConfig, config_to_json, get_preset, resize_config
 from keras_vaegan.errors import InputError
-from keras_vaegan.files import atomic_path
 
 INTERRUPTED = 130
 
@@ -85,12 +74,17 @@ def train(arguments: TrainArguments) -> int:
     """
     config = resolve_config(arguments)
     if arguments.dry_run:
-        print(json.dumps(config_to_dict(config), indent=2))
+        print(config_to_json(config))
         return 0
-    _check_run_folder(arguments)
+    from keras_vaegan.checkpoints.run_config import is_run
+
+    if is_run(arguments.out) and not arguments.resume:
+        raise InputError(
+            f"{arguments.out} already holds a run: expected a new folder; choose another --out "
+            "or add --resume"
+        )
     from keras_vaegan.trainers.run import train_cyclegan
 
-    _write_run_config(arguments.out, config)
     interrupted = train_cyclegan(
         config, arguments.data, arguments.out, arguments.resume, arguments.minutes,
         epochs=arguments.epochs,
@@ -112,6 +106,8 @@ def resolve_config(arguments: TrainArguments) -> CycleGANConfig:
             raise InputError(f"--{name.replace('_', '-')} {value}: expected a value above 0")
     config = get_preset(arguments.preset)
     if arguments.resume:
+        from keras_vaegan.checkpoints.run_config import read_run_config
+
         config = read_run_config(arguments.out)
     if arguments.image_size is not None:
         config = resize_config(config, arguments.image_size)
@@ -131,65 +127,10 @@ def resolve_config(arguments: TrainArguments) -> CycleGANConfig:
     )
 
 
-def read_run_config(folder: Path) -> CycleGANConfig:
-    """Read the config of a run folder.
-
-    Raises:
-        InputError: there is no readable run in `folder`.
-    """
-    path = folder / "config.json"
-    try:
-        return config_from_dict(json.loads(path.read_text())["config"])
-    except (OSError, ValueError, KeyError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"no run in {folder}: expected {path} as `train` writes it; train without --resume"
-        ) from error
-
-
 def _replace_given(config, arguments: TrainArguments, names: tuple[str, ...]):
     """`config` with those of the named fields that the arguments set."""
     given = {name: getattr(arguments, name) for name in names}
     return dataclasses.replace(config, **{k: v for k, v in given.items() if v is not None})
-
-
-def _check_run_folder(arguments: TrainArguments) -> None:
-    """Refuse to train over an existing run unless it is to be resumed."""
-    exists = (arguments.out / "config.json").exists()
-    if exists and not arguments.resume:
-        raise InputError(
-            f"{arguments.out} already holds a run: expected a new folder; choose another --out "
-            "or add --resume"
-        )
-
-
-def _write_run_config(folder: Path, config: CycleGANConfig) -> None:
-    """Write config.json: the resolved config, versions, seed and commit."""
-    from importlib.metadata import version
-
-    record = {
-        "config": config_to_dict(config),
-        "versions": {
-            "keras_vaegan": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("tensorflow", "keras", "numpy")},
-        },
-        "seed": config.seed,
-        "commit": find_commit(),
-    }
-    with atomic_path(folder / "config.json") as temporary:
-        temporary.write_text(json.dumps(record, indent=2) + "\n")
-
-
-def find_commit() -> str | None:
-    """The git commit of the package's own checkout, or None outside one."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except OSError:
-        return None
-    return answer.stdout.strip() or None
 
 
 if __name__ == "__main__":

@@ -225,7 +225,7 @@ def test_train_refuses_bad_input(phantom, tmp_path, capsys):
     run = tmp_path / "run"
     (tmp_path / "empty").mkdir()
     taken = tmp_path / "taken"
-    taken.mkdir()
+    (taken / "state").mkdir(parents=True)
     (taken / "config.json").write_text("{}")
     broken = tmp_path / "broken"
     for name in ("trainA", "trainB"):

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_vaegan.checkpoints.run_config import write_run_config
 from keras_vaegan.checkpoints.run_state import load_run_state
 from keras_vaegan.config import CycleGANConfig
 from keras_vaegan.data.pipeline import find_image_root, load_images, make_unpaired_dataset
@@ -44,6 +45,7 @@ def train_cyclegan(
     one_pass = max(len(mri), len(ct)) // config.batch_size
     steps_per_epoch = config.steps_per_epoch or one_pass
     steps = epochs * one_pass if epochs else config.steps
+    write_run_config(out, config)
     trainer = build_trainer(config)
     past = load_run_state(trainer, out / "state") if resume else {}
     done = past.get("step", 0)

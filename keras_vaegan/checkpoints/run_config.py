@@ -1,0 +1,74 @@
+"""config.json of a run folder: what was trained, with which versions, from which commit."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from keras_vaegan.config import CycleGANConfig, config_from_dict, config_to_dict
+from keras_vaegan.errors import InputError
+from keras_vaegan.files import atomic_path
+
+RECORDED_PACKAGES = ("keras_vaegan", "tensorflow", "keras", "numpy")
+
+
+def is_run(folder: str | Path) -> bool:
+    """Whether a folder holds a run that has saved its state at least once."""
+    return (Path(folder) / "config.json").exists() and (Path(folder) / "state").is_dir()
+
+
+def write_run_config(folder: str | Path, config: CycleGANConfig) -> None:
+    """Write config.json: the resolved config, versions, seed and commit.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    record = {
+        "config": config_to_dict(config),
+        "versions": {"python": platform.python_version(), **_find_versions()},
+        "seed": config.seed,
+        "commit": find_commit(),
+    }
+    with atomic_path(Path(folder) / "config.json") as temporary:
+        temporary.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def read_run_config(folder: Path) -> CycleGANConfig:
+    """Read the config of a run folder.
+
+    Raises:
+        InputError: there is no readable run in `folder`.
+    """
+    path = folder / "config.json"
+    try:
+        return config_from_dict(json.loads(path.read_text())["config"])
+    except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"no run in {folder}: expected {path} as `train` writes it; train without --resume"
+        ) from error
+
+
+def find_commit() -> str | None:
+    """The git commit of the package's own checkout, or None outside one."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except OSError:
+        return None
+    return answer.stdout.strip() or None
+
+
+def _find_versions() -> dict[str, str | None]:
+    """Versions of the packages that a result may depend on."""
+    found: dict[str, str | None] = {}
+    for name in RECORDED_PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
