@@ -66,17 +66,23 @@ class VAEUNetConfig:
         for name in ("kernel_sizes", "num_residual_blocks"):
             value = getattr(self, name)
             _require(
-                len(value) == len(self.filters), name, value, f"{len(self.filters)} values, one "
-                "per level of filters"
+                len(value) == len(self.filters),
+                name,
+                value,
+                f"{len(self.filters)} values, one per level of filters",
             )
         _require(all(k % 2 for k in self.kernel_sizes), "kernel_sizes", self.kernel_sizes, "odd")
         _require(
             all(f % self.groups == 0 for f in self.filters),
-            "filters", self.filters, f"multiples of groups={self.groups}",
+            "filters",
+            self.filters,
+            f"multiples of groups={self.groups}",
         )
         _require(
             0 <= self.skip_levels < len(self.filters),
-            "skip_levels", self.skip_levels, f"0 to {len(self.filters) - 1}",
+            "skip_levels",
+            self.skip_levels,
+            f"0 to {len(self.filters) - 1}",
         )
         _require_choice("latent", self.latent, ("spatial", "dense"))
         _require_choice("upsampling", self.upsampling, ("nearest", "bilinear", "transpose"))
@@ -119,13 +125,17 @@ class DiscriminatorConfig:
     def __post_init__(self) -> None:
         _require(
             1 <= self.num_heads <= len(self.filters),
-            "num_heads", self.num_heads, f"1 to {len(self.filters)}, the number of levels",
+            "num_heads",
+            self.num_heads,
+            f"1 to {len(self.filters)}, the number of levels",
         )
         _require(self.trunk_depth >= 1, "trunk_depth", self.trunk_depth, "at least 1")
         if self.groups:
             _require(
                 all(f % self.groups == 0 for f in self.filters),
-                "filters", self.filters, f"multiples of groups={self.groups}",
+                "filters",
+                self.filters,
+                f"multiples of groups={self.groups}",
             )
         _check_image(self.image_size, self.channels, self.stride)
 
@@ -215,6 +225,8 @@ class LossConfig:
         identity_weight: Weight of the identity L1 (a network fed its own target domain); 0 skips
             the passes it needs.
         ssim_weight: Weight of 1 - SSIM on both cycles.
+        ssim_warmup_steps: Steps over which the SSIM weight rises linearly from 0: asked for from
+            the start, it holds the translation close to the input.
         kl_weight: Weight of the KL divergence per latent element.
         kl_warmup_steps: Steps over which the KL weight rises linearly from 0.
         copy_weight: Weight, at step 0, of the L1 between a translation and its input. It falls to 0
@@ -233,6 +245,7 @@ class LossConfig:
     cycle_weight: float = 10.0
     identity_weight: float = 0.0
     ssim_weight: float = 0.0
+    ssim_warmup_steps: int = 0
     kl_weight: float = 0.01
     kl_warmup_steps: int = 1000
     copy_weight: float = 5.0
@@ -318,12 +331,16 @@ class CycleGANConfig:
         for part in (self.generator, self.discriminator):
             for name in ("image_size", "channels"):
                 _require(
-                    getattr(part, name) == getattr(self.data, name), f"data.{name}",
-                    getattr(self.data, name), f"{type(part).__name__}'s {getattr(part, name)}",
+                    getattr(part, name) == getattr(self.data, name),
+                    f"data.{name}",
+                    getattr(self.data, name),
+                    f"{type(part).__name__}'s {getattr(part, name)}",
                 )
         _require(
-            self.generator.output_activation == self.data.value_range, "data.value_range",
-            self.data.value_range, f"the generator's {self.generator.output_activation}",
+            self.generator.output_activation == self.data.value_range,
+            "data.value_range",
+            self.data.value_range,
+            f"the generator's {self.generator.output_activation}",
         )
         _require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
         _require(self.steps >= 1, "steps", self.steps, "at least 1")
@@ -382,18 +399,27 @@ def vae_cyclegan_small() -> CycleGANConfig:
     """
     return CycleGANConfig(
         generator=VAEUNetConfig(
-            channels=1, filters=(16, 32, 64, 128, 256), kernel_sizes=(3, 3, 3, 3, 3),
-            num_residual_blocks=(0, 1, 2, 2, 1), skip_levels=3, groups=8, latent_channels=32,
+            channels=1,
+            filters=(16, 32, 64, 128, 256),
+            kernel_sizes=(3, 3, 3, 3, 3),
+            num_residual_blocks=(0, 1, 2, 2, 1),
+            skip_levels=2,
+            groups=8,
+            latent_channels=32,
         ),
         discriminator=DiscriminatorConfig(
-            channels=1, filters=(32, 64, 128, 256), trunk_depth=1, groups=8
+            channels=1, filters=(48, 96, 192, 256), trunk_depth=1, groups=0
         ),
         data=DataConfig(channels=1, align="head"),
-        losses=LossConfig(ssim_weight=1.0),
-        optimizer=OptimizerConfig(learning_rate=2e-4, ema_decay=0.995),
+        losses=LossConfig(
+            adversarial_weight=2.0, ssim_weight=1.0, ssim_warmup_steps=2000, copy_warmup_steps=150
+        ),
+        optimizer=OptimizerConfig(
+            learning_rate=3e-4, discriminator_learning_rate=4e-4, ema_decay=0.995
+        ),
         batch_size=1,
         steps=20_000,
-        steps_per_epoch=500,
+        steps_per_epoch=250,
     )
 
 
@@ -405,8 +431,14 @@ def demo() -> CycleGANConfig:
     """
     return CycleGANConfig(
         generator=VAEUNetConfig(
-            image_size=64, channels=1, filters=(16, 32, 64), kernel_sizes=(5, 3, 3),
-            num_residual_blocks=(0, 1, 2), skip_levels=2, groups=8, latent_channels=16,
+            image_size=64,
+            channels=1,
+            filters=(16, 32, 64),
+            kernel_sizes=(5, 3, 3),
+            num_residual_blocks=(0, 1, 2),
+            skip_levels=2,
+            groups=8,
+            latent_channels=16,
         ),
         discriminator=DiscriminatorConfig(
             image_size=64, channels=1, filters=(32, 64, 128, 128), trunk_depth=1, groups=8
@@ -425,8 +457,14 @@ PRESETS = {f.__name__: f for f in (vae_cyclegan, vae_cyclegan_small, demo)}
 _KINDS = {
     kind.__name__: kind
     for kind in (
-        VAEUNetConfig, DiscriminatorConfig, DataConfig, WeightsRecord, AugmentationConfig,
-        LossConfig, OptimizerConfig, CycleGANConfig,
+        VAEUNetConfig,
+        DiscriminatorConfig,
+        DataConfig,
+        WeightsRecord,
+        AugmentationConfig,
+        LossConfig,
+        OptimizerConfig,
+        CycleGANConfig,
     )
 }
 
@@ -456,9 +494,13 @@ def config_from_dict(data: dict) -> Any:
     if unknown:
         raise InputError(f"{kind} has no field {unknown[0]!r}: expected {', '.join(sorted(names))}")
     values = {
-        name: config_from_dict(value) if isinstance(value, dict)
-        else tuple(value) if isinstance(value, list) else value
-        for name, value in data.items() if name != "kind"
+        name: config_from_dict(value)
+        if isinstance(value, dict)
+        else tuple(value)
+        if isinstance(value, list)
+        else value
+        for name, value in data.items()
+        if name != "kind"
     }
     try:
         return _KINDS[kind](**values)
@@ -485,7 +527,9 @@ def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 def _check_image(image_size: int, channels: int, stride: int) -> None:
     """Check an image's side against the network's stride, and its channels."""
     _require(
-        image_size >= max(16, 2 * stride) and image_size % stride == 0, "image_size", image_size,
+        image_size >= max(16, 2 * stride) and image_size % stride == 0,
+        "image_size",
+        image_size,
         f"a multiple of the network's stride {stride}, at least {max(16, 2 * stride)}",
     )
     _require(channels in (1, 3), "channels", channels, "1 or 3")

@@ -63,8 +63,12 @@ def evaluate(arguments: EvaluateArguments) -> int:
         )
     sets = load_test_sets(find_image_root(arguments.data), to_ct.data, arguments.limit)
     result = evaluate_translation(
-        to_ct.translate_batch, to_mri.translate_batch, images_to_unit(sets["testB"]["images"]),
-        images_to_unit(sets["testA"]["images"]), sets["pairs"], arguments.seed,
+        to_ct.translate_batch,
+        to_mri.translate_batch,
+        images_to_unit(sets["testB"]["images"]),
+        images_to_unit(sets["testA"]["images"]),
+        sets["pairs"],
+        arguments.seed,
         arguments.protocol,
     )
     metrics = {

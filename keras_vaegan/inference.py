@@ -70,7 +70,9 @@ class Translator:
         ]
         return np.clip((np.concatenate(outputs) - low) / (high - low), 0, 1)
 
-    def translate(self, image: np.ndarray, samples: int = 0) -> tuple[np.ndarray, np.ndarray | None]:
+    def translate(
+        self, image: np.ndarray, samples: int = 0
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Translate one image of any size.
 
         Args:
@@ -116,4 +118,3 @@ class Translator:
         if image.dtype.kind == "f":
             return (restored * (unit_range[1] - unit_range[0]) + unit_range[0]).astype("float32")
         return unit_to_image(restored, image.dtype)
-

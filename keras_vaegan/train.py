@@ -86,7 +86,11 @@ def train(arguments: TrainArguments) -> int:
     from keras_vaegan.trainers.run import train_cyclegan
 
     interrupted = train_cyclegan(
-        config, arguments.data, arguments.out, arguments.resume, arguments.minutes,
+        config,
+        arguments.data,
+        arguments.out,
+        arguments.resume,
+        arguments.minutes,
         epochs=arguments.epochs,
     )
     return INTERRUPTED if interrupted else 0
@@ -111,13 +115,17 @@ def resolve_config(arguments: TrainArguments) -> CycleGANConfig:
         config = read_run_config(arguments.out)
     if arguments.image_size is not None:
         config = resize_config(config, arguments.image_size)
-    config = _replace_given(
-        config, arguments, ("steps", "batch_size", "precision", "seed")
-    )
+    config = _replace_given(config, arguments, ("steps", "batch_size", "precision", "seed"))
     losses = _replace_given(
-        config.losses, arguments,
-        ("cycle_weight", "ssim_weight", "identity_weight", "adversarial_weight",
-         "discriminator_gradients"),
+        config.losses,
+        arguments,
+        (
+            "cycle_weight",
+            "ssim_weight",
+            "identity_weight",
+            "adversarial_weight",
+            "discriminator_gradients",
+        ),
     )
     return dataclasses.replace(
         config,

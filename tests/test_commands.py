@@ -63,8 +63,10 @@ def expect_refusal(capsys, main, *argv) -> str:
 @pytest.mark.parametrize(
     ("name", "shape", "dtype"),
     [
-        ("square.png", (512, 512), "uint8"), ("wide.jpg", (201, 251, 3), "uint8"),
-        ("deep.png", (40, 60), "uint16"), ("float.tiff", (50, 33), "float32"),
+        ("square.png", (512, 512), "uint8"),
+        ("wide.jpg", (201, 251, 3), "uint8"),
+        ("deep.png", (40, 60), "uint16"),
+        ("float.tiff", (50, 33), "float32"),
         ("small.bmp", (16, 20, 3), "uint8"),
     ],
 )
@@ -154,7 +156,13 @@ def test_weights_of_another_architecture_are_refused(weights, tmp_path, capsys):
         h5.attrs["keras_vaegan_config"] = json.dumps(config_to_dict(other))
     write_image(tmp_path / "a.png", np.zeros((32, 32), "uint8"))
     line = expect_refusal(
-        capsys, translate.main, "--weights", file, "--input", tmp_path / "a.png", "--output",
+        capsys,
+        translate.main,
+        "--weights",
+        file,
+        "--input",
+        tmp_path / "a.png",
+        "--output",
         tmp_path / "o.png",
     )
     assert "swapped.h5" in line and "shape" in line
@@ -201,8 +209,15 @@ def test_evaluate_refuses_bad_input(weights, phantom, tmp_path, capsys):
     assert "g_target_weights.h5" in line
     for change, word in ((("--limit", "2"), "limit"), (("--protocol", "best"), "protocol")):
         line = expect_refusal(
-            capsys, evaluate.main, "--weights", weights, "--data", phantom, "--out",
-            tmp_path / "o", *change,
+            capsys,
+            evaluate.main,
+            "--weights",
+            weights,
+            "--data",
+            phantom,
+            "--out",
+            tmp_path / "o",
+            *change,
         )
         assert word in line
 
@@ -259,7 +274,14 @@ def test_train_refuses_bad_input(phantom, tmp_path, capsys):
 def test_an_unwritable_run_folder_is_refused(phantom, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     line = expect_refusal(
-        capsys, train.main, "--preset", "demo", "--data", phantom, "--out", tmp_path / "file" / "run"
+        capsys,
+        train.main,
+        "--preset",
+        "demo",
+        "--data",
+        phantom,
+        "--out",
+        tmp_path / "file" / "run",
     )
     assert "cannot write" in line
 
@@ -322,7 +344,8 @@ def test_train_writes_the_run_folder_and_resumes(phantom, tmp_path):
     history = (run / "logs" / "history.csv").read_text().splitlines()
     assert len(history) == 3 and history[-1].split(",")[1] == "4"
     assert [p.name for p in sorted((run / "samples").iterdir())] == [
-        "step_000002.png", "step_000004.png",
+        "step_000002.png",
+        "step_000004.png",
     ]
     image = np.tile(np.arange(40, dtype="uint8") * 6, (40, 1))
     translation, _ = Translator.load(run, "mri2ct").translate(image)

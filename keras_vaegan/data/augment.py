@@ -30,9 +30,7 @@ def augment(images: tf.Tensor, config, seed: tf.Tensor, value_range: tuple[float
     angles = warps * draws[2] * (config.rotation_degrees * math.pi / 180)
     zooms = 1 / (1 + warps * draws[3] * config.zoom)
     side = tf.cast(tf.shape(images)[1:3], tf.float32)
-    shifts = [
-        tf.round(draws[4 + axis] * config.translation * side[1 - axis]) for axis in range(2)
-    ]
+    shifts = [tf.round(draws[4 + axis] * config.translation * side[1 - axis]) for axis in range(2)]
     low, high = value_range
     unit = (images - low) / (high - low)
     unit = _warp(unit, flips, angles, zooms, shifts, side)
@@ -48,9 +46,14 @@ def _warp(unit, flips, angles, zooms, shifts, side):
     cosine, sine = zooms * tf.cos(angles), zooms * tf.sin(angles)
     zeros = tf.zeros_like(angles)
     rows = [
-        cosine * flips, -sine, centre_x - cosine * flips * centre_x + sine * centre_y + shifts[0],
-        sine * flips, cosine, centre_y - sine * flips * centre_x - cosine * centre_y + shifts[1],
-        zeros, zeros,
+        cosine * flips,
+        -sine,
+        centre_x - cosine * flips * centre_x + sine * centre_y + shifts[0],
+        sine * flips,
+        cosine,
+        centre_y - sine * flips * centre_x - cosine * centre_y + shifts[1],
+        zeros,
+        zeros,
     ]
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=unit,

@@ -70,9 +70,7 @@ def load_images(
     return _load_files(_spread(list_images(folder), limit), config)
 
 
-def load_test_sets(
-    root: str | Path, config: DataConfig, limit: int | None = None
-) -> dict:
+def load_test_sets(root: str | Path, config: DataConfig, limit: int | None = None) -> dict:
     """Load both test folders, and pair them by file stem where nearly all have a partner.
 
     Args:
@@ -101,15 +99,20 @@ def load_test_sets(
     ct_index = {Path(name).stem: i for i, name in enumerate(result["testA"]["names"])}
     pairs = [
         (index, ct_index[Path(name).stem])
-        for index, name in enumerate(result["testB"]["names"]) if Path(name).stem in ct_index
+        for index, name in enumerate(result["testB"]["names"])
+        if Path(name).stem in ct_index
     ]
     result["pairs"] = pairs if paired else None
     return result
 
 
 def make_unpaired_dataset(
-    source_images: np.ndarray, target_images: np.ndarray, batch_size: int, seed: int,
-    config: DataConfig, start_step: int = 0,
+    source_images: np.ndarray,
+    target_images: np.ndarray,
+    batch_size: int,
+    seed: int,
+    config: DataConfig,
+    start_step: int = 0,
 ) -> tf.data.Dataset:
     """Stream unpaired batches without end.
 
@@ -149,8 +152,10 @@ def make_unpaired_dataset(
             return tf.cast(batch, tf.float32) * scale + low
 
         positions = tf.data.Dataset.range(start_step * batch_size, np.iinfo(np.int64).max)
-        return positions.map(pick).batch(batch_size, drop_remainder=True).map(
-            gather, num_parallel_calls=tf.data.AUTOTUNE
+        return (
+            positions.map(pick)
+            .batch(batch_size, drop_remainder=True)
+            .map(gather, num_parallel_calls=tf.data.AUTOTUNE)
         )
 
     both = tf.data.Dataset.zip((stream(source_images, 0), stream(target_images, 1)))

@@ -160,7 +160,8 @@ def evaluate_realism(
         "c2st_auc": compute_c2st(features["generated"], features["real"], seed),
         "untranslated_auc": compute_c2st(features["untranslated"], features["real"], seed),
         "gap": {
-            name: None if None in (gaps[0][name], gaps[1][name])
+            name: None
+            if None in (gaps[0][name], gaps[1][name])
             else (gaps[0][name] + gaps[1][name]) / 2
             for name in gaps[0]
         },

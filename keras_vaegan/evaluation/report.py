@@ -90,7 +90,7 @@ def draw_history(history_csv: str | Path, path: str | Path) -> None:
         figsize=(3.6 * columns, 2.5 * -(-count // columns)), dpi=DPI, layout="constrained"
     )
     axes = figure.subplots(-(-count // columns), columns, squeeze=False).ravel()
-    for axis in axes[len(panels):]:
+    for axis in axes[len(panels) :]:
         axis.set_axis_off()
     for axis, (title, names) in zip(axes, panels.items(), strict=False):
         for name in names:
@@ -197,7 +197,8 @@ def _format_table(domains: dict, columns: Sequence[str]) -> str:
     head = "".join(f"<th>{_text(c)}</th>" for c in ("", *columns))
     body = "".join(
         f"<tr><td>{_text(name)}</td>"
-        + "".join(f"<td>{_format_value(values.get(c))}</td>" for c in columns) + "</tr>"
+        + "".join(f"<td>{_format_value(values.get(c))}</td>" for c in columns)
+        + "</tr>"
         for name, values in rows
     )
     return f"<table><tr>{head}</tr>{body}</table>"

@@ -76,11 +76,13 @@ def evaluate_translation(
         "n_ct": len(ct),
         "n_mri": len(mri),
         "cycle": {
-            name: evaluate_pairs(part["input"], part["cycle"], protocol) for name, part in images.items()
+            name: evaluate_pairs(part["input"], part["cycle"], protocol)
+            for name, part in images.items()
         },
         "cycle_enhanced": None,
         "honest_cycle": {
-            name: evaluate_pairs(part["input"], part["honest"], protocol) for name, part in images.items()
+            name: evaluate_pairs(part["input"], part["honest"], protocol)
+            for name, part in images.items()
         },
         "realism": {
             "ct": evaluate_realism(images["mri"]["translation"], ct, mri, seed),
@@ -111,7 +113,8 @@ def _compare_with_truth(images: dict, pairs: list | None, protocol: str) -> dict
     mri_index, ct_index = (np.array(side) for side in zip(*pairs, strict=True))
     result = {}
     for name, origin, chosen, true_index in (
-        ("ct", "mri", mri_index, ct_index), ("mri", "ct", ct_index, mri_index)
+        ("ct", "mri", mri_index, ct_index),
+        ("mri", "ct", ct_index, mri_index),
     ):
         truth = images[name]["input"][true_index]
         untranslated = images[origin]["input"][chosen]

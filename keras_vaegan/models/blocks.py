@@ -27,13 +27,24 @@ class Seeds:
 
 
 def apply_conv(
-    x, filters: int, kernel_size: int, seeds: Seeds, name: str, strides: int = 1, gain: float = 1.0,
+    x,
+    filters: int,
+    kernel_size: int,
+    seeds: Seeds,
+    name: str,
+    strides: int = 1,
+    gain: float = 1.0,
     **kwargs,
 ):
     """Convolve with "same" padding. (N, H, W, C) -> (N, H/strides, W/strides, filters)."""
     return layers.Conv2D(
-        filters, kernel_size, strides, padding="same", name=name,
-        kernel_initializer=seeds.initializer(gain), **kwargs,
+        filters,
+        kernel_size,
+        strides,
+        padding="same",
+        name=name,
+        kernel_initializer=seeds.initializer(gain),
+        **kwargs,
     )(x)
 
 
@@ -71,7 +82,11 @@ def apply_upsampling(x, filters: int, kernel_size: int, kind: str, seeds: Seeds,
     """
     if kind == "transpose":
         return layers.Conv2DTranspose(
-            filters, 4, 2, padding="same", name=f"{name}_transpose",
+            filters,
+            4,
+            2,
+            padding="same",
+            name=f"{name}_transpose",
             kernel_initializer=seeds.initializer(),
         )(x)
     x = layers.UpSampling2D(2, interpolation=kind, name=f"{name}_resize")(x)

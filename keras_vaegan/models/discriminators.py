@@ -42,7 +42,12 @@ def build_discriminator(config: DiscriminatorConfig | None = None, **fields) -> 
         if level > len(config.filters) - config.num_heads:
             heads.append(
                 apply_conv(
-                    x, 1, config.head_kernel_size, seeds, f"head_{level}", gain=0.25,
+                    x,
+                    1,
+                    config.head_kernel_size,
+                    seeds,
+                    f"head_{level}",
+                    gain=0.25,
                     dtype="float32",
                 )
             )

@@ -82,7 +82,11 @@ def _apply_encoder(x, config: VAEUNetConfig, seeds: Seeds):
             )
         for block in range(config.num_residual_blocks[level]):
             x = apply_residual(
-                x, filters, config.kernel_sizes[level], config.groups, seeds,
+                x,
+                filters,
+                config.kernel_sizes[level],
+                config.groups,
+                seeds,
                 f"encoder_{level}_block_{block + 1}",
             )
         skips.append(x if levels - 1 - level <= config.skip_levels else None)
@@ -97,7 +101,9 @@ def _apply_latent(x, config: VAEUNetConfig, seeds: Seeds):
         x = layers.Flatten(name="latent_flatten")(x)
         z_mean, z_log_var = (
             layers.Dense(
-                config.latent_channels, name=name, dtype="float32",
+                config.latent_channels,
+                name=name,
+                dtype="float32",
                 kernel_initializer=seeds.initializer(0.1),
             )(x)
             for name in ("z_mean", "z_log_var_raw")
@@ -115,7 +121,8 @@ def _apply_latent(x, config: VAEUNetConfig, seeds: Seeds):
     z = Sampling(config.seed + 2, name="latent_sampling", dtype="float32")([z_mean, z_log_var])
     if config.latent == "dense":
         z = layers.Dense(
-            side * side * config.latent_channels, name="latent_expand",
+            side * side * config.latent_channels,
+            name="latent_expand",
             kernel_initializer=seeds.initializer(),
         )(z)
         z = layers.Reshape((side, side, config.latent_channels), name="latent_reshape")(z)
@@ -129,9 +136,7 @@ def _apply_decoder(x, skips: list, config: VAEUNetConfig, seeds: Seeds):
         is_coarsest = level == len(config.filters) - 1
         if not is_coarsest:
             x = apply_norm_activation(x, config.groups, f"up_{level}")
-            x = apply_upsampling(
-                x, filters, kernel_size, config.upsampling, seeds, f"up_{level}"
-            )
+            x = apply_upsampling(x, filters, kernel_size, config.upsampling, seeds, f"up_{level}")
             if skips[level] is not None:
                 x = layers.Concatenate(name=f"up_{level}_skip")([x, skips[level]])
                 x = apply_conv(x, filters, 1, seeds, f"up_{level}_merge", gain=0.5)

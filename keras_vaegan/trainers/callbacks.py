@@ -83,8 +83,13 @@ class RunRecorder(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, folder: Path, mri: np.ndarray, ct: np.ndarray, history: list[dict] | None = None,
-        best_score: float = float("-inf"), seconds: float = 0.0,
+        self,
+        folder: Path,
+        mri: np.ndarray,
+        ct: np.ndarray,
+        history: list[dict] | None = None,
+        best_score: float = float("-inf"),
+        seconds: float = 0.0,
     ) -> None:
         super().__init__()
         self.folder = Path(folder)
@@ -110,7 +115,8 @@ class RunRecorder(keras.callbacks.Callback):
             result = evaluate_translation(
                 make_translate_function(self.model.g_target_ema, self.model.config.data),
                 make_translate_function(self.model.g_source_ema, self.model.config.data),
-                self.mri, self.ct,
+                self.mri,
+                self.ct,
             )
             row |= summarise(result.metrics)
             is_best = row["val_score"] > self.best_score
@@ -144,8 +150,11 @@ class RunRecorder(keras.callbacks.Callback):
             self.best_score = row["val_score"]
             self.model.save_weight_files(self.folder / "best")
         extra = {
-            "epoch": row["epoch"], "step": row["step"], "best_score": self.best_score,
-            "seconds": self.seconds, "history": self.history,
+            "epoch": row["epoch"],
+            "step": row["step"],
+            "best_score": self.best_score,
+            "seconds": self.seconds,
+            "history": self.history,
         }
         save_run_state(self.model, self.folder / "state", extra)
 

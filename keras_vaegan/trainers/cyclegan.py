@@ -162,12 +162,14 @@ class CycleGAN(keras.Model):
         )
         losses = {}
         for name, fake, judge in (
-            ("target", fake_target, self.d_target), ("source", fake_source, self.d_source)
+            ("target", fake_target, self.d_target),
+            ("source", fake_source, self.d_source),
         ):
             heads = adversarial_loss(judge(fake, training=True), True, settings.adversarial)
             losses[f"adversarial_{name}"] = tf.add_n(heads) / len(heads)
         for name, image, cycled in (
-            ("source", source, cycled_source), ("target", target, cycled_target)
+            ("source", source, cycled_source),
+            ("target", target, cycled_target),
         ):
             losses[f"cycle_{name}"] = mean_absolute_error(image, cycled)
             if settings.ssim_weight:
@@ -197,18 +199,19 @@ class CycleGAN(keras.Model):
         return (image - low) / (high - low)
 
     def _weigh(self, losses: dict):
-        """Sum the terms with the config's weights; KL and copy follow their warm-ups."""
+        """Sum the terms with the config's weights; copy, SSIM and KL follow their warm-ups."""
         settings = self.config.losses
         step = tf.cast(self.trained_steps.value, tf.float32)
-        warmup = tf.minimum(1.0, (step + 1) / max(1, settings.kl_warmup_steps))
+        kl_share = tf.minimum(1.0, (step + 1) / max(1, settings.kl_warmup_steps))
+        ssim_share = tf.minimum(1.0, (step + 1) / max(1, settings.ssim_warmup_steps))
         copying = tf.maximum(0.0, 1.0 - step / max(1, settings.copy_warmup_steps))
         weights = {
             "adversarial": settings.adversarial_weight,
             "copy": settings.copy_weight * copying,
             "cycle": settings.cycle_weight,
-            "ssim": settings.ssim_weight,
+            "ssim": settings.ssim_weight * ssim_share,
             "identity": settings.identity_weight,
-            "kl": settings.kl_weight * warmup,
+            "kl": settings.kl_weight * kl_share,
         }
         return tf.add_n([weights[name.split("_")[0]] * loss for name, loss in losses.items()])
 
@@ -289,11 +292,16 @@ class CycleGAN(keras.Model):
     def state_variables(self) -> dict[str, keras.Variable]:
         """Every variable that an exact resume needs, by a name that does not change."""
         parts = {
-            "g_target": self.g_target, "g_source": self.g_source,
-            "d_source": self.d_source, "d_target": self.d_target,
-            "g_target_ema": self.g_target_ema, "g_source_ema": self.g_source_ema,
-            "pool_source": self.pool_source, "pool_target": self.pool_target,
-            "g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer,
+            "g_target": self.g_target,
+            "g_source": self.g_source,
+            "d_source": self.d_source,
+            "d_target": self.d_target,
+            "g_target_ema": self.g_target_ema,
+            "g_source_ema": self.g_source_ema,
+            "pool_source": self.pool_source,
+            "pool_target": self.pool_target,
+            "g_optimizer": self.g_optimizer,
+            "d_optimizer": self.d_optimizer,
         }
         variables = {
             f"{part}/{index:04d}/{variable.name}": variable
@@ -305,8 +313,10 @@ class CycleGAN(keras.Model):
     def save_weight_files(self, folder) -> None:
         """Write the four published `.h5` files; the generators with their averaged weights."""
         models = {
-            "g_target": self.g_target_ema, "g_source": self.g_source_ema,
-            "d_source": self.d_source, "d_target": self.d_target,
+            "g_target": self.g_target_ema,
+            "g_source": self.g_source_ema,
+            "d_source": self.d_source,
+            "d_target": self.d_target,
         }
         for name, model in models.items():
             part = self.config.generator if name[0] == "g" else self.config.discriminator

@@ -10,7 +10,6 @@ import keras
 import tensorflow as tf
 
 
-
 def resolve_precision(precision: str) -> str:
     """Turn "auto" into the fastest safe precision of this machine.
 

@@ -26,8 +26,11 @@ class ImagePool(keras.layers.Layer):
         self.image_shape = image_shape
         if capacity:
             self.images = self.add_weight(
-                shape=(capacity, *image_shape), initializer="zeros", trainable=False,
-                dtype="float16", name="images",
+                shape=(capacity, *image_shape),
+                initializer="zeros",
+                trainable=False,
+                dtype="float16",
+                name="images",
             )
             self.count = self.add_weight(
                 shape=(), initializer="zeros", trainable=False, dtype="int32", name="count"

@@ -19,8 +19,12 @@ from keras_vaegan.trainers.cyclegan import build_trainer
 
 
 def train_cyclegan(
-    config: CycleGANConfig, data: Path, out: Path, resume: bool = False,
-    minutes: float | None = None, epochs: int | None = None,
+    config: CycleGANConfig,
+    data: Path,
+    out: Path,
+    resume: bool = False,
+    minutes: float | None = None,
+    epochs: int | None = None,
 ) -> bool:
     """Train a CycleGAN and keep its run folder.
 
@@ -51,12 +55,17 @@ def train_cyclegan(
     done = past.get("step", 0)
     print(
         f"training on {len(mri)} MRI and {len(ct)} CT images, {config.batch_size} pairs a step, "
-        f"steps {done} to {steps}", flush=True,
+        f"steps {done} to {steps}",
+        flush=True,
     )
     if done >= steps:
         return False
     recorder = RunRecorder(
-        out, mri_held, ct_held, past.get("history"), past.get("best_score", float("-inf")),
+        out,
+        mri_held,
+        ct_held,
+        past.get("history"),
+        past.get("best_score", float("-inf")),
         past.get("seconds", 0.0),
     )
     limit = StopOnSignalOrLimit(steps, minutes)

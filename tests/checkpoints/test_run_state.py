@@ -45,7 +45,6 @@ class FakeTrainer:
         self.optimizer.apply(gradients, self.model.trainable_variables)
 
 
-
 def snapshot(trainer):
     return {
         name: keras.ops.convert_to_numpy(variable).tobytes()

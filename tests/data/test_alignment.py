@@ -21,9 +21,7 @@ def make_head(shape=(200, 260), centre=(90, 150), axes=(50, 70), peak=200, dtype
 def assert_box_is_near(box, centre, axes, tolerance):
     top, left, height, width = box
     edges = (top, left, top + height, left + width)
-    expected = (
-        centre[0] - axes[0], centre[1] - axes[1], centre[0] + axes[0], centre[1] + axes[1]
-    )
+    expected = (centre[0] - axes[0], centre[1] - axes[1], centre[0] + axes[0], centre[1] + axes[1])
     np.testing.assert_allclose(edges, expected, atol=tolerance)
 
 

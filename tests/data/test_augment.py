@@ -63,7 +63,8 @@ def test_same_seed_same_copy_other_seed_other_copy():
 
 
 def test_range_is_kept_and_uncovered_pixels_are_black():
-    config = AugmentationConfig(rotation_degrees=30, zoom=0.3, translation=0.3, intensity=0.3,
-                                warp_probability=1)
+    config = AugmentationConfig(
+        rotation_degrees=30, zoom=0.3, translation=0.3, intensity=0.3, warp_probability=1
+    )
     changed = run(config, np.ones((8, 33, 33, 1), "float32"))
     assert changed.min() == pytest.approx(-1, abs=1e-4) and changed.max() <= 1

@@ -26,7 +26,7 @@ def make_images(kind: str, count: int, seed: int, size: int = 48) -> np.ndarray:
     images = []
     for _ in range(count):
         y, x, radius = rng.uniform((0.35, 0.35, 0.15), (0.65, 0.65, 0.25))
-        blob = np.exp(-(((rows - y) ** 2 + (columns - x) ** 2) / radius**2) ** 2)
+        blob = np.exp(-((((rows - y) ** 2 + (columns - x) ** 2) / radius**2) ** 2))
         images.append(0.2 + 0.6 * blob + rng.normal(0, 0.03, blob.shape))
     images = np.clip(images, 0, 1)
     bars = 0.15 * (np.arange(size) % 12 < 6)
@@ -116,9 +116,7 @@ def test_gap_equals_the_formula_on_standardised_and_clipped_features():
 
 
 def test_untranslated_images_score_one_and_real_ones_about_zero():
-    real, other, fresh = (
-        compute_features(make_images("dark", 40, seed)) for seed in (1, 2, 3)
-    )
+    real, other, fresh = (compute_features(make_images("dark", 40, seed)) for seed in (1, 2, 3))
     source = compute_features(make_images("bright", 40, 4))
     assert compute_realism_gap(source, real, other, source) == pytest.approx(
         dict.fromkeys(GROUPS, 1.0)

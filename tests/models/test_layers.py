@@ -23,9 +23,7 @@ def test_sampling_draws_with_the_given_moments():
 
 def test_sampling_streams_depend_on_the_seed_alone():
     inputs = [np.zeros((2, 8), "float32")] * 2
-    first, again, other = (
-        np.array(Sampling(seed)(inputs, training=True)) for seed in (1, 1, 2)
-    )
+    first, again, other = (np.array(Sampling(seed)(inputs, training=True)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 0.1
 

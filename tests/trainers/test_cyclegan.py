@@ -19,8 +19,14 @@ from keras_vaegan.trainers.cyclegan import WEIGHT_FILES, CycleGAN, build_trainer
 SIZE = 32
 TINY = CycleGANConfig(
     generator=VAEUNetConfig(
-        image_size=SIZE, channels=1, filters=(8, 16), kernel_sizes=(3, 3),
-        num_residual_blocks=(0, 1), skip_levels=1, groups=4, latent_channels=4,
+        image_size=SIZE,
+        channels=1,
+        filters=(8, 16),
+        kernel_sizes=(3, 3),
+        num_residual_blocks=(0, 1),
+        skip_levels=1,
+        groups=4,
+        latent_channels=4,
     ),
     discriminator=DiscriminatorConfig(
         image_size=SIZE, channels=1, filters=(8, 8, 16, 16), trunk_depth=1, groups=4
@@ -59,8 +65,7 @@ def trainer():
 
 def test_one_step_moves_every_network_and_counts(trainer):
     networks = {
-        name: getattr(trainer, name)
-        for name in (*WEIGHT_FILES, "g_target_ema", "g_source_ema")
+        name: getattr(trainer, name) for name in (*WEIGHT_FILES, "g_target_ema", "g_source_ema")
     }
     before = {name: values(model.trainable_variables) for name, model in networks.items()}
     steps = int(trainer.trained_steps.numpy())
@@ -144,9 +149,7 @@ def test_joint_gradients_are_the_plain_sum(eager):
     source, target = map(tf.constant, make_batch())
     gradients = {}
     for kind in ("joint", "independent"):
-        losses = dataclasses.replace(
-            TINY.losses, discriminator_gradients=kind, head_clip_norm=1e6
-        )
+        losses = dataclasses.replace(TINY.losses, discriminator_gradients=kind, head_clip_norm=1e6)
         eager.config = dataclasses.replace(TINY, losses=losses)
         gradients[kind] = flatten(eager._judge(eager.d_target, "target", target, source)[0])
     eager.config = TINY
@@ -184,9 +187,7 @@ def test_averaged_weights_follow_the_stated_decay():
 
 
 def test_learning_rate_decays_per_step():
-    config = dataclasses.replace(
-        TINY, optimizer=OptimizerConfig(learning_rate=1e-4, decay=0.5)
-    )
+    config = dataclasses.replace(TINY, optimizer=OptimizerConfig(learning_rate=1e-4, decay=0.5))
     model = CycleGAN(config)
     model.compile()
     model.g_optimizer.iterations.assign(2)
@@ -219,8 +220,9 @@ def test_bfloat16_trains_with_float32_losses():
 
 def test_a_tiny_problem_is_learnt():
     """Cycle loss on one fixed batch falls by half in a few steps."""
-    model = build_trainer(dataclasses.replace(TINY, augmentation=dataclasses.replace(
-        TINY.augmentation, copies=0)))
+    model = build_trainer(
+        dataclasses.replace(TINY, augmentation=dataclasses.replace(TINY.augmentation, copies=0))
+    )
     batch = make_batch()
     batch = tuple(np.tile(x[:, :16, :16], (1, 2, 2, 1)) for x in batch)
     first = model.train_on_batch(batch, return_dict=True)["cycle_target"]
