@@ -1,8 +1,8 @@
-"""A procedural head: seeded 3-D anatomy, cut into axial slices of tissue labels.
+"""A procedural head: analytic shapes and smooth noise, evaluated on any plane.
 
-Every shape is a formula of the position, so a slice is computed where it is needed and no volume
-is stored. Coordinates are in units of the head's half length (about 95 mm): x to the patient's
-left, y to the front, z upwards; z = 0 is the level of the basal ganglia.
+Coordinates are in mm of a template head, shared by all cases: x to the right of the picture, y to
+the face, z to the vertex; the origin lies in the middle of the brain at its widest level. A case
+scales, bends and furnishes the template its own way.
 """
 
 from __future__ import annotations
@@ -12,277 +12,372 @@ from enum import IntEnum
 
 import numpy as np
 
-LOWEST_LEVEL, HIGHEST_LEVEL = -0.5, 0.62
-SCALP, SKULL_BASE_LEVEL = 0.075, -0.28
-FRAME_HALF_SIDE = 1.18
+from keras_vaegan.data.phantom_shapes import Plane, Waves, bump, ellipsoid, make_waves, step
+
+LOWEST_Z, HIGHEST_Z = -34.0, 60.0
+CAVITY_RADII = (66.0, 82.0, 74.0)
+CAVITY_RADIUS_DOWN = 120.0
 
 
 class Tissue(IntEnum):
-    """Labels of a slice."""
+    """What a point of the head is made of."""
 
     AIR = 0
     SKIN = 1
     FAT = 2
     MUSCLE = 3
-    BONE = 4
+    CORTICAL_BONE = 4
     MARROW = 5
     CSF = 6
-    GRAY_MATTER = 7
+    GREY_MATTER = 7
     WHITE_MATTER = 8
     VITREOUS = 9
     LENS = 10
-    LESION = 11
-    EDEMA = 12
+    DURA = 11
+    OEDEMA = 12
+    BLOOD = 13
+    TUMOUR = 14
+    CALCIFICATION = 15
 
 
 @dataclass(frozen=True)
-class Waves:
-    """Smooth 3-D noise of about unit variance: a sum of plane waves.
+class Lesion:
+    """An ellipsoid with a rim, of a stroke, a haemorrhage or a tumour.
 
     Attributes:
-        frequencies: (K, 3) radians per unit of length.
-        phases: (K,).
+        centre, radii: (3,) mm.
+        core, rim: Tissues; the rim is as thick as 40 % of the radii.
     """
 
-    frequencies: np.ndarray
-    phases: np.ndarray
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator, frequency: float, count: int = 24) -> Waves:
-        """Draw waves of about `frequency` radians per unit, in all directions."""
-        directions = rng.normal(size=(count, 3))
-        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        lengths = frequency * rng.uniform(0.6, 1.4, (count, 1))
-        return cls(directions * lengths, rng.uniform(0, 2 * np.pi, count))
-
-    def __call__(self, x: np.ndarray, y: np.ndarray, z: np.ndarray | float) -> np.ndarray:
-        total = np.zeros(np.broadcast(x, y).shape, "float32")
-        for (fx, fy, fz), phase in zip(self.frequencies, self.phases, strict=True):
-            total += np.cos((fx * x + fy * y + fz * z + phase).astype("float32"))
-        return total * np.sqrt(2 / len(self.phases))
+    centre: tuple[float, float, float]
+    radii: tuple[float, float, float]
+    core: Tissue
+    rim: Tissue
 
 
 @dataclass(frozen=True)
-class Anatomy:
-    """One head. Lengths in half head lengths.
+class Head:
+    """One case's anatomy.
 
     Attributes:
-        width, height: Half axes of the head across and upwards (the half length is 1).
-        skull: Thickness of the skull.
-        ventricles: Size of the ventricles, 1 is average.
-        atrophy: Width of the sulci, 1 is average.
-        tilt, shift_x, shift_y, scale: How the head lies in the frame.
-        lesion: (x, y, z, radius), or None.
-        shape, folds, fine: Noise that bends the surfaces and folds the cortex.
+        scale: (3,) size of the case relative to the template.
+        skull, fat, skin, muscle: Thickness in mm.
+        egg: How much wider the back of the head is than its front.
+        pia: Depth of the brain's surface below the skull in mm.
+        sulcus_width, sulcus_depth: Half width at the surface and depth of the sulci in mm.
+        cortex: Thickness of the grey matter in mm.
+        ventricles: Size of the ventricles relative to the template.
+        sinuses: Size of the frontal sinuses relative to the template.
+        calcified: Whether the pineal gland and the choroid plexus are calcified.
+        lesion: The lesion, or None.
+        bend, thickness, folds, folia, fine: Noise that bends the whole head, varies thickness,
+            places the sulci and the cerebellum's folia, and divides bone and soft tissue.
     """
 
-    width: float
-    height: float
+    scale: np.ndarray
     skull: float
+    fat: float
+    skin: float
+    muscle: float
+    egg: float
+    pia: float
+    sulcus_width: float
+    sulcus_depth: float
+    cortex: float
     ventricles: float
-    atrophy: float
-    tilt: float
-    shift_x: float
-    shift_y: float
-    scale: float
-    lesion: tuple[float, float, float, float] | None
-    shape: Waves
+    sinuses: float
+    calcified: bool
+    lesion: Lesion | None
+    bend: tuple[Waves, Waves, Waves]
+    thickness: Waves
     folds: Waves
+    folia: Waves
     fine: Waves
 
 
-def draw_anatomy(seed: int, case: int) -> Anatomy:
-    """Draw head number `case` of a seed; equal numbers give equal heads."""
-    rng = np.random.default_rng([seed, case])
-    lesion = None
-    if rng.uniform() < 0.25:
-        side = rng.choice([-1, 1])
-        lesion = (
-            side * rng.uniform(0.15, 0.4), rng.uniform(-0.45, 0.45), rng.uniform(-0.05, 0.4),
-            rng.uniform(0.06, 0.15),
-        )  # fmt: skip
-    return Anatomy(
-        width=rng.uniform(0.75, 0.85),
-        height=rng.uniform(0.84, 0.94),
-        skull=rng.uniform(0.055, 0.095),
-        ventricles=rng.uniform(0.75, 1.35),
-        atrophy=rng.uniform(0.6, 1.5),
-        tilt=rng.normal(0, 0.05),
-        shift_x=rng.normal(0, 0.02),
-        shift_y=rng.normal(0, 0.02),
-        scale=rng.uniform(0.93, 1.05),
-        lesion=lesion,
-        shape=Waves.draw(rng, 3.0),
-        folds=Waves.draw(rng, 15.0, 32),
-        fine=Waves.draw(rng, 40.0),
+def make_head(rng: np.random.Generator) -> Head:
+    """Draw a case.
+
+    Args:
+        rng: Source of everything that varies.
+
+    Returns:
+        The anatomy. About a quarter of the cases have a lesion.
+    """
+    age = rng.uniform()
+    return Head(
+        scale=rng.uniform(0.95, 1.05) * rng.uniform(0.95, 1.05, 3),
+        skull=rng.uniform(5.0, 8.5),
+        fat=rng.uniform(2.5, 6.0),
+        skin=rng.uniform(1.6, 2.4),
+        muscle=rng.uniform(6.0, 12.0),
+        egg=rng.uniform(0.0, 0.08),
+        pia=0.8 + 1.6 * age + rng.uniform(0, 0.5),
+        sulcus_width=0.35 + 0.75 * age + rng.uniform(0, 0.2),
+        sulcus_depth=rng.uniform(13, 19),
+        cortex=rng.uniform(2.6, 3.3),
+        ventricles=0.7 + 0.6 * age + rng.uniform(0, 0.25),
+        sinuses=rng.uniform(0.6, 1.2),
+        calcified=bool(rng.uniform() < 0.4),
+        lesion=_make_lesion(rng) if rng.uniform() < 0.25 else None,
+        bend=tuple(make_waves(rng, 70, 140, 16) for _ in range(3)),
+        thickness=make_waves(rng, 50, 100, 16),
+        folds=make_waves(rng, 17, 28, 64),
+        folia=make_waves(rng, 6, 9, 48),
+        fine=make_waves(rng, 10, 18, 48),
     )
 
 
-def cut_slice(anatomy: Anatomy, level: float, size: int) -> np.ndarray:
-    """Cut an axial slice.
+def draw_tissues(head: Head, plane: Plane) -> np.ndarray:
+    """Cut a head with a plane.
 
     Args:
-        anatomy: The head.
-        level: Height z, from `LOWEST_LEVEL` to `HIGHEST_LEVEL`.
-        size: Side of the square result in pixels; the front is up, the patient's left is right.
+        head: The case.
+        plane: Pixel grid in mm of the case, before the case's scale.
 
     Returns:
-        (size, size) uint8 of `Tissue` labels.
+        (H, W) uint8 of `Tissue` values.
     """
-    x, y = _make_grid(anatomy, size)
-    outside = _measure_head(anatomy, x, y, level)
-    scalp = SCALP * (1 + 0.25 * anatomy.shape(0.6 * y, x, level))
-    inner = outside - scalp
-    depth = inner - anatomy.skull * (1 + 0.22 * anatomy.shape(x, y, level + 2))
-    labels = np.zeros(x.shape, "uint8")
-    labels[outside > 0] = Tissue.SKIN
-    labels[outside > 0.02] = Tissue.FAT
-    _add_muscle(labels, x, y, level, outside, inner)
-    _add_skull(labels, anatomy, x, y, level, inner, depth)
-    _add_brain(labels, anatomy, x, y, level, depth)
-    if level < SKULL_BASE_LEVEL + 0.12:
-        _add_face_and_base(labels, anatomy, x, y, level, outside)
+    points = plane.points() / head.scale[:, None, None].astype("float32")
+    points += 1.6 * np.stack([waves.evaluate(plane) for waves in head.bend])
+    space = _Space(head, plane, points)
+    labels = np.full(points.shape[1:], Tissue.AIR, "uint8")
+    _paint_shell(labels, space)
+    brain = (space.depth > 0) & (space.base > 0)
+    _paint_brain(labels, space, brain)
+    _paint_deep_structures(labels, space, brain)
+    if space.z.min() < 0:
+        _paint_skull_base(labels, space)
+    if space.z.min() < -8:
+        _paint_face(labels, space)
     return labels
 
 
-def _make_grid(anatomy: Anatomy, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Head coordinates x and y of every pixel, (size, size) float32 each."""
-    axis = (np.arange(size, dtype="float32") + 0.5) / size * 2 - 1
-    axis *= FRAME_HALF_SIDE / anatomy.scale
-    across, up = np.meshgrid(axis - anatomy.shift_x, -axis - anatomy.shift_y)
-    cosine, sine = np.cos(anatomy.tilt), np.sin(anatomy.tilt)
-    return cosine * across - sine * up, sine * across + cosine * up
+class _Space:
+    """The coordinates of a cut, and the distances that several tissues share."""
+
+    def __init__(self, head: Head, plane: Plane, points: np.ndarray) -> None:
+        self.head, self.plane = head, plane
+        self.x, self.y, self.z = points
+        self.side = np.abs(self.x)  # most structures come in pairs
+        self.shell = self._distance_to_cavity()
+        self.depth = -self.shell
+        # Positive in the cavity, negative in the face and the sphenoid bone below it.
+        orbits = self.ellipsoid((29, 62, -33), (23, 34, 19))
+        ethmoid = self.ellipsoid((0, 60, -35), (16, 38, 13))
+        sphenoid = self.ellipsoid((0, 18, -37), (17, 16, 13))
+        self.base = np.minimum(np.minimum(orbits, ethmoid), sphenoid)
+        self.variation = head.thickness.evaluate(plane)
+        self.skull = head.skull * (1 + 0.15 * self.variation) + bump(self.x, 0, 16) * (
+            0.5 + 2.5 * step(self.y, -60, -78) * step(self.z, 0, -25)
+        )
+        temple = step(self.side, 26, 46) * bump(self.y, 24, 26) * step(self.z, 28, -12)
+        neck = 0.8 * step(self.y, -30, -75) * step(self.z, -16, -36)
+        self.muscle = head.muscle * temple + 0.9 * head.muscle * neck
+        fat = head.fat * (1 - 0.25 * self.variation)
+        self.surface = self.skull + self.muscle + fat + head.skin
+
+    def _distance_to_cavity(self) -> np.ndarray:
+        """Signed distance to the inside of the skull in mm, positive outside."""
+        width, length, height = CAVITY_RADII
+        radius = np.where(self.z > 0, height, CAVITY_RADIUS_DOWN)
+        x = self.x / (1 - self.head.egg * self.y / length)
+        return ellipsoid((x, self.y, self.z), (0, 0, 0), (width, length, radius))
+
+    def ellipsoid(self, centre, radii) -> np.ndarray:
+        """Signed distance to an ellipsoid, one on each side where its centre is off the middle."""
+        x = self.side if centre[0] else self.x
+        return ellipsoid((x, self.y, self.z), centre, radii)
+
+    def capsule(self, start, end, start_radius, end_radius) -> np.ndarray:
+        """Signed distance to a rod with round ends and a linearly varying radius."""
+        x = self.side if start[0] or end[0] else self.x
+        start = np.asarray(start, "float32")
+        axis = np.asarray(end, "float32") - start
+        offset = (x - start[0], self.y - start[1], self.z - start[2])
+        share = sum(o * a for o, a in zip(offset, axis, strict=True)) / (axis @ axis)
+        share = np.clip(share, 0, 1)
+        squared = sum((o - share * a) ** 2 for o, a in zip(offset, axis, strict=True))
+        return np.sqrt(squared) - (start_radius + share * (end_radius - start_radius))
 
 
-def _measure_head(anatomy: Anatomy, x, y, level: float) -> np.ndarray:
-    """Depth below the skin, negative outside."""
-    z = level / anatomy.height if level > 0 else 0.35 * level
-    radius = np.sqrt(max(1e-3, 1 - z**2))
-    taper = 1 + 0.08 * y  # the back of the head is wider than the front
-    rho = np.sqrt((x * taper / anatomy.width) ** 2 + y**2)
-    bent = radius * (1 + 0.018 * anatomy.shape(x, y, level))
-    return (bent - rho) * (0.5 + 0.5 * np.minimum(1, rho)) * 0.92
+def _paint_shell(labels: np.ndarray, space: _Space) -> None:
+    """Scalp, muscles and skull; what lies within starts as CSF."""
+    head, shell = space.head, space.shell
+    labels[shell < space.surface] = Tissue.SKIN
+    labels[shell < space.surface - head.skin] = Tissue.FAT
+    labels[shell < space.skull + space.muscle] = Tissue.MUSCLE
+    labels[shell < space.skull] = Tissue.CORTICAL_BONE
+    tables = 1.9 + 0.3 * space.variation
+    labels[(shell > tables) & (shell < space.skull - tables)] = Tissue.MARROW
+    labels[shell < 0] = Tissue.CSF
 
 
-def _ellipsoid(x, y, z, centre, axes) -> np.ndarray:
-    """Inside where above 0, 1 at the centre."""
-    offsets = ((x - centre[0]) / axes[0], (y - centre[1]) / axes[1], (z - centre[2]) / axes[2])
-    return 1 - sum(offset**2 for offset in offsets)
+def _paint_brain(labels: np.ndarray, space: _Space, brain: np.ndarray) -> None:
+    """Cortex folded by sulci and fissures, white matter inside, the falx between."""
+    head, side, y, z = space.head, space.side, space.y, space.z
+    pia = np.minimum(space.depth - head.pia, space.base - 0.8)
+    # The callosum and what lies below it joins the hemispheres.
+    joined = -ellipsoid((0 * y, y, z), (0, -4, -4), (1, 42, 32))
+    fissure = np.hypot(side, np.maximum(0, joined))
+    depth = np.minimum(pia, fissure)
+    floor = head.sulcus_depth * (1 + 0.25 * space.variation)
+    sulcus = np.hypot(head.folds.distance_to_zero(space.plane), np.maximum(0, depth - floor))
+    sulcus -= head.sulcus_width * np.clip(1.2 - depth / floor, 0.2, 1.2)
+    sylvian = np.minimum(
+        space.ellipsoid((52, 14, 1), (17, 2.2 + head.sulcus_width, 11)),
+        space.ellipsoid((40, 4, 2), (1.4 + head.sulcus_width, 17, 12)),
+    )
+    surface = np.minimum(np.minimum(pia, fissure - 0.7 - 0.4 * head.sulcus_width), sulcus)
+    surface = np.minimum(surface, sylvian)
+    labels[brain & (surface > 0)] = Tissue.GREY_MATTER
+    labels[brain & (surface > head.cortex)] = Tissue.WHITE_MATTER
+    falx = brain & (side < 0.7) & (joined < -6) & ((z > 8) | (np.abs(y) > 48))
+    labels[falx] = Tissue.DURA
 
 
-def _add_muscle(labels, x, y, level: float, outside, inner) -> None:
-    """Temporal muscle at the sides, neck muscle behind, at lower levels."""
-    if level > 0.25:
-        return
-    strength = np.clip((0.25 - level) / 0.6, 0, 1)
-    temporal = (np.abs(x) > 0.55) & (np.abs(y - 0.15) < 0.25 + 0.3 * strength)
-    neck = (y < -0.6) & (level < -0.2)
-    labels[(temporal | neck) & (outside > 0.035) & (inner < 0.02)] = Tissue.MUSCLE
+def _paint_deep_structures(labels: np.ndarray, space: _Space, brain: np.ndarray) -> None:
+    """Nuclei, cerebellum, brain stem, lesion, ventricles and cisterns."""
+    head = space.head
+    nuclei = np.minimum(
+        space.ellipsoid((11, -10, 6), (9, 15, 9)), space.ellipsoid((14, 24, 10), (5, 9, 10))
+    )
+    nuclei = np.minimum(nuclei, space.ellipsoid((27, 6, 4), (5, 17, 10)))
+    labels[brain & (nuclei < 0)] = Tissue.GREY_MATTER
+    if space.z.min() < 5:
+        _paint_hindbrain(labels, space, brain)
+    if head.lesion is not None:
+        _paint_lesion(labels, space, head.lesion)
+    size = head.ventricles
+    path = [
+        ((13, 37, 7), 2.2), ((6, 22, 11), 3.8), ((9, 6, 20), 4.2), ((13, -14, 23), 4.5),
+        ((21, -30, 17), 5.5), ((25, -40, 8), 5.5), ((22, -58, 5), 2.5),
+    ]  # fmt: skip
+    horn = [((25, -40, 8), 5.5), ((31, -20, -12), 2.5), ((29, -2, -18), 2)]
+    cavity = np.full(labels.shape, 99, "float32")
+    for line in (path, horn):
+        for (start, first), (end, last) in zip(line, line[1:], strict=False):
+            cavity = np.minimum(
+                cavity, space.capsule(start, end, first * size**0.7, last * size**0.7)
+            )
+    cavity = np.minimum(cavity, space.ellipsoid((0, -2, 1), (1.2 + 1.3 * size, 14, 11)))
+    septum = (space.side < 0.8) & (space.y > 0) & (space.z > 4)
+    labels[brain & (cavity < 0) & ~septum] = Tissue.CSF
+    if head.calcified:
+        spots = np.minimum(
+            space.ellipsoid((0, -26, 4), (2.5, 2.5, 3)),
+            space.ellipsoid((23, -38, 10), (2.2, 3.5, 3)),
+        )
+        labels[brain & (spots < 0)] = Tissue.CALCIFICATION
 
 
-def _add_skull(labels, anatomy: Anatomy, x, y, level: float, inner, depth) -> None:
-    """Two tables of compact bone with marrow between, closed by a suture here and there."""
-    labels[inner > 0] = Tissue.BONE
-    thickness = inner - depth
-    share = inner / np.maximum(thickness, 1e-3)
-    spongy = (share > 0.32) & (share < 0.68) & (thickness > 0.05)
-    labels[spongy & (anatomy.shape(2 * x, 2 * y, level - 3) > -0.7) & (inner > 0)] = Tissue.MARROW
-    labels[depth > 0] = Tissue.CSF
+def _paint_hindbrain(labels: np.ndarray, space: _Space, brain: np.ndarray) -> None:
+    """Cerebellum below the tentorium, brain stem, and the cisterns around them."""
+    head, gap = space.head, 0.6 + 0.4 * space.head.pia
+    cisterns = np.minimum(
+        space.ellipsoid((0, 7, -17), (10, 9, 8)), space.ellipsoid((0, -30, -3), (11, 3.5, 6))
+    )
+    pons = space.ellipsoid((0, -13, -30), (18, 14, 15))
+    midbrain = space.capsule((6, -16, -8), (2, -24, -52), 8, 8)
+    peduncles = space.capsule((6, -13, -24), (15, -6, 0), 6, 6)
+    stem = np.minimum(np.minimum(pons, midbrain), peduncles)
+    cerebellum = np.maximum(
+        space.ellipsoid((0, -50, -38), (50, 31, 27)), 0.6 * head.pia - space.depth
+    )
+    labels[brain & ((cerebellum < gap) | (cisterns < 0))] = Tissue.CSF
+    labels[brain & (stem < gap) & (space.z < -6)] = Tissue.CSF
+    folia = head.folia.distance_to_zero(space.plane)
+    inside = brain & (cerebellum < 0)
+    labels[inside] = Tissue.GREY_MATTER
+    labels[inside & (folia < 0.2) & (cerebellum > -7)] = Tissue.CSF
+    core = np.minimum(
+        space.ellipsoid((19, -46, -34), (17, 13, 9)), space.ellipsoid((0, -40, -32), (12, 8, 8))
+    )
+    labels[inside & ((core < 0) | ((cerebellum < -4) & (folia > 1.1)))] = Tissue.WHITE_MATTER
+    labels[brain & (stem < 0)] = Tissue.WHITE_MATTER
+    fourth = space.ellipsoid((0, -36, -30), (3 + 3 * head.ventricles, 4.5, 9))
+    labels[brain & (fourth < 0)] = Tissue.CSF
 
 
-def _add_brain(labels, anatomy: Anatomy, x, y, level: float, depth) -> None:
-    """Folded cortex, white matter, deep nuclei, fissure, ventricles, lesion."""
-    below = depth - 0.018 * anatomy.atrophy
-    is_brain = below > 0
-    folds = np.abs(anatomy.folds(x + 0.03 * anatomy.shape(y, x, level), y, level))
-    reach = np.clip(1 - below / 0.24, 0, 1)
-    sulcus = folds < 0.26 * anatomy.atrophy * reach
-    cortex = (folds < 0.26 * anatomy.atrophy * reach + 0.42 * (reach > 0)) | (below < 0.035)
-    fissure_x = np.abs(x + 0.012 * anatomy.shape(x, y, level + 1))
-    in_fissure_plane = (level > 0.3) | (np.abs(y) > 0.42)
-    labels[is_brain] = Tissue.WHITE_MATTER
-    labels[is_brain & cortex] = Tissue.GRAY_MATTER
-    labels[is_brain & (fissure_x < 0.05) & in_fissure_plane] = Tissue.GRAY_MATTER
-    _add_nuclei(labels, x, y, level, is_brain)
-    labels[is_brain & sulcus] = Tissue.CSF
-    labels[is_brain & (fissure_x < 0.013 * anatomy.atrophy) & in_fissure_plane] = Tissue.CSF
-    _add_ventricles(labels, anatomy, x, y, level, is_brain)
-    _add_lesion(labels, anatomy, x, y, level, below)
+def _paint_lesion(labels: np.ndarray, space: _Space, lesion: Lesion) -> None:
+    """A ragged core with a rim, within the brain only."""
+    points = (space.x, space.y, space.z)
+    distance = ellipsoid(points, lesion.centre, lesion.radii)
+    distance += 0.15 * min(lesion.radii) * space.head.fine.evaluate(space.plane)
+    parenchyma = np.isin(labels, (Tissue.GREY_MATTER, Tissue.WHITE_MATTER))
+    labels[parenchyma & (distance < 0.4 * min(lesion.radii))] = lesion.rim
+    labels[parenchyma & (distance < 0)] = lesion.core
 
 
-def _add_nuclei(labels, x, y, level: float, is_brain) -> None:
-    """Thalamus, putamen and caudate."""
-    side = np.abs(x)
-    for centre, axes in (
-        ((0.11, -0.08, 0.04), (0.08, 0.16, 0.13)),
-        ((0.28, 0.1, 0.0), (0.06, 0.2, 0.13)),
-        ((0.15, 0.26, 0.08), (0.05, 0.1, 0.16)),
-    ):
-        inside = _ellipsoid(side, y, level, centre, axes) > 0
-        labels[inside & is_brain] = Tissue.GRAY_MATTER
+def _paint_skull_base(labels: np.ndarray, space: _Space) -> None:
+    """Orbital roofs, sphenoid and petrous bones with their air cells."""
+    head = space.head
+    labels[(space.base < 0) & (space.shell < 0)] = Tissue.MUSCLE
+    labels[(space.base < 0) & (space.base > -3) & (space.shell < 0)] = Tissue.CORTICAL_BONE
+    body = (space.base < 0) & (space.side < 15) & (space.y < 36) & (space.shell < 0)
+    labels[body] = Tissue.MARROW
+    labels[body & (space.base > -2)] = Tissue.CORTICAL_BONE
+    petrous = space.capsule((62, -26, -38), (13, -2, -36), 12, 5)
+    wing = space.capsule((60, 26, -28), (14, 30, -24), 5, 4)
+    clivus = space.capsule((0, 0, -30), (0, -10, -52), 6, 6)
+    bone = np.minimum(np.minimum(petrous, wing), clivus)
+    labels[(bone < 0) & (space.shell < 1)] = Tissue.CORTICAL_BONE
+    septa = head.fine.distance_to_zero(space.plane)
+    mastoid = space.ellipsoid((60, -28, -38), (13, 14, 13))
+    labels[(mastoid < 0) & (space.shell < 3) & (septa > 0.8)] = Tissue.AIR
+    canal = space.capsule((82, -18, -36), (58, -18, -36), 3, 3)
+    labels[canal < 0] = Tissue.AIR
 
 
-def _add_ventricles(labels, anatomy: Anatomy, x, y, level: float, is_brain) -> None:
-    """Lateral ventricles with frontal and occipital horns, third ventricle, cisterns."""
-    side = np.abs(x + 0.006 * anatomy.shape(y, x, level))
-    size = anatomy.ventricles
-    for centre, axes in (
-        ((0.075 + 0.05 * np.abs(y), 0.02, 0.2), (0.055 * size, 0.34, 0.1 * size)),
-        ((0.09, 0.28, 0.1), (0.045 * size, 0.13 * size, 0.13)),
-        ((0.2, -0.34, 0.08), (0.05 * size, 0.16 * size, 0.14)),
-        ((0.0, -0.02, 0.0), (0.018 * size, 0.14, 0.11)),
-        ((0.0, -0.42, -0.36), (0.09 * size, 0.06, 0.1)),
-        ((0.0, 0.16, -0.26), (0.15, 0.1, 0.07)),
-    ):
-        labels[(_ellipsoid(side, y, level, centre, axes) > 0) & is_brain] = Tissue.CSF
+def _paint_face(labels: np.ndarray, space: _Space) -> None:
+    """Air sinuses, nose, ears and orbits."""
+    head, fine = space.head, space.head.fine.distance_to_zero(space.plane)
+    within = space.shell < space.surface - head.skin
+    size = head.sinuses
+    frontal = space.ellipsoid((9, 84, -8), (10 * size, 4 * size + 1, 12 * size))
+    labels[(frontal < 1.5) & within] = Tissue.CORTICAL_BONE
+    labels[(frontal < 0) & (space.side > 0.8) & within] = Tissue.AIR
+    nose = space.ellipsoid((0, 98, -43), (10, 17, 20))
+    labels[(nose < 0) & ~(space.shell < space.surface)] = Tissue.SKIN
+    labels[(nose < -3) & (space.side > 1) & (space.shell > space.skull)] = Tissue.FAT
+    bones = space.capsule((4, 86, -24), (5, 99, -40), 1.8, 1.5)
+    labels[bones < 0] = Tissue.CORTICAL_BONE
+    ear = space.ellipsoid((79, -20, -38), (3, 14, 20)) + 0.8 * space.variation
+    labels[(ear < 0) & ~(space.shell < space.surface)] = Tissue.SKIN
+    _paint_orbits(labels, space, within)
+    air = np.minimum(
+        space.ellipsoid((0, 54, -34), (12, 30, 14)), space.ellipsoid((0, 22, -36), (14, 11, 9))
+    )
+    labels[(air < 0.9) & within] = Tissue.CORTICAL_BONE
+    walls = (fine < 0.45) | (space.side < 0.7)
+    labels[(air < 0) & ~walls & within] = Tissue.AIR
+    labels[(air < 0) & walls & (space.variation > 0.3) & within] = Tissue.SKIN  # mucosa
 
 
-def _add_lesion(labels, anatomy: Anatomy, x, y, level: float, below) -> None:
-    """A round lesion in a cuff of edema that spares the ventricles."""
-    if anatomy.lesion is None:
-        return
-    cx, cy, cz, radius = anatomy.lesion
-    distance = np.sqrt((x - cx) ** 2 + (y - cy) ** 2 + (level - cz) ** 2)
-    distance = distance * (1 + 0.12 * anatomy.shape(3 * x, 3 * y, level))
-    solid = (labels == Tissue.WHITE_MATTER) | (labels == Tissue.GRAY_MATTER)
-    labels[solid & (labels == Tissue.WHITE_MATTER) & (distance < 1.8 * radius)] = Tissue.EDEMA
-    labels[solid & (below > 0.02) & (distance < radius)] = Tissue.LESION
+def _paint_orbits(labels: np.ndarray, space: _Space, within: np.ndarray) -> None:
+    """Bony cone filled with fat; eyeball with its lens, optic nerve and muscles."""
+    apex, eye, front = (14, 28, -30), (31, 63, -31), (33, 80, -31)
+    cone = np.minimum(space.capsule(apex, eye, 4, 16), space.capsule(eye, front, 16, 15))
+    labels[(cone < 2.4) & (space.shell < space.skull)] = Tissue.CORTICAL_BONE
+    labels[(cone < 0) & within] = Tissue.FAT
+    nerve = space.capsule(apex, (31, 54, -31), 1.8, 2.0)
+    medial = space.capsule((15, 30, -30), (20, 60, -31), 1.2, 1.6)
+    lateral = space.capsule((18, 28, -30), (42, 58, -31), 1.2, 1.6)
+    labels[np.minimum(np.minimum(nerve, medial), lateral) < 0] = Tissue.MUSCLE
+    globe = space.ellipsoid(eye, (12.5, 12.5, 12.5))
+    labels[globe < 0] = Tissue.MUSCLE
+    labels[globe < -1.3] = Tissue.VITREOUS
+    labels[space.ellipsoid((31, 71, -31), (4.8, 2.4, 4.8)) < 0] = Tissue.LENS
 
 
-def _add_face_and_base(labels, anatomy: Anatomy, x, y, level: float, outside) -> None:
-    """Orbits, sinuses, petrous bones and mastoid cells at the lower levels."""
-    side = np.abs(x)
-    head = outside > 0.02
-    deep = np.clip((SKULL_BASE_LEVEL + 0.12 - level) / 0.25, 0, 1)
-    face = (y > 0.62 - 0.3 * deep) & head
-    labels[face & (outside > 0.05) & (level < SKULL_BASE_LEVEL)] = Tissue.MUSCLE
-    ridge = np.abs(y - 0.02 + 0.55 * (side - 0.3)) < 0.06 + 0.05 * deep
-    petrous = ridge & (side > 0.16) & (side < 0.62) & head & (level < SKULL_BASE_LEVEL)
-    labels[petrous] = Tissue.BONE
-    mastoid = _ellipsoid(side, y, level, (0.58, -0.2, -0.42), (0.13, 0.18, 0.16)) > 0
-    labels[mastoid & head] = Tissue.BONE
-    labels[mastoid & head & (anatomy.fine(x, y, level) > 0.2)] = Tissue.AIR
-    _add_orbits(labels, side, y, level, head)
-    for centre, axes in (
-        ((0.0, 0.9, -0.22), (0.16, 0.06, 0.12)),
-        ((0.07, 0.68, -0.4), (0.06, 0.2, 0.14)),
-        ((0.0, 0.36, -0.44), (0.12, 0.09, 0.1)),
-    ):
-        field = _ellipsoid(side, y, level, centre, axes)
-        labels[(field > -0.5) & head] = Tissue.BONE
-        labels[(field > 0) & head] = Tissue.AIR
-
-
-def _add_orbits(labels, side, y, level: float, head) -> None:
-    """Bony orbits filled with fat, with globe, lens, optic nerve and two muscles."""
-    axis = 0.33 - 0.12 * np.clip((0.72 - y) / 0.4, 0, 1)
-    cone = _ellipsoid(side, y, level, (axis, 0.62, -0.4), (0.2, 0.34, 0.2))
-    labels[(cone > -0.3) & head & (y < 0.86)] = Tissue.BONE
-    labels[(cone > 0) & head] = Tissue.FAT
-    behind = (cone > 0) & (y < 0.64)
-    labels[behind & (np.abs(side - axis) < 0.022) & (abs(level + 0.4) < 0.05)] = Tissue.MUSCLE
-    labels[behind & (np.abs(np.abs(side - axis) - 0.12) < 0.018)] = Tissue.MUSCLE
-    globe = _ellipsoid(side, y, level, (0.33, 0.74, -0.4), (0.135, 0.135, 0.135))
-    labels[(globe > -0.12) & (cone > -0.6)] = Tissue.MUSCLE
-    labels[globe > 0] = Tissue.VITREOUS
-    labels[_ellipsoid(side, y, level, (0.33, 0.84, -0.4), (0.055, 0.022, 0.055)) > 0] = Tissue.LENS
+def _make_lesion(rng: np.random.Generator) -> Lesion:
+    """Draw a lesion somewhere in the hemispheres."""
+    side = rng.choice([-1, 1])
+    centre = (side * rng.uniform(18, 45), rng.uniform(-50, 45), rng.uniform(-5, 45))
+    radii = tuple(rng.uniform(7, 17, 3))
+    core, rim = [
+        (Tissue.OEDEMA, Tissue.OEDEMA),
+        (Tissue.BLOOD, Tissue.OEDEMA),
+        (Tissue.TUMOUR, Tissue.OEDEMA),
+    ][rng.integers(3)]
+    return Lesion(tuple(map(float, centre)), radii, core, rim)
