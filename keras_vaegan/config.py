@@ -441,14 +441,22 @@ def demo() -> CycleGANConfig:
             latent_channels=16,
         ),
         discriminator=DiscriminatorConfig(
-            image_size=64, channels=1, filters=(32, 64, 128, 128), trunk_depth=1, groups=8
+            image_size=64, channels=1, filters=(32, 64, 128, 128), trunk_depth=1, groups=0
         ),
         data=DataConfig(image_size=64, channels=1, validation_images=16),
-        losses=LossConfig(ssim_weight=1.0, kl_warmup_steps=200),
-        optimizer=OptimizerConfig(learning_rate=4e-4, ema_decay=0.99),
-        batch_size=8,
-        steps=800,
-        steps_per_epoch=200,
+        losses=LossConfig(
+            adversarial_weight=2.0,
+            ssim_weight=1.0,
+            ssim_warmup_steps=600,
+            kl_warmup_steps=200,
+            copy_warmup_steps=80,
+        ),
+        optimizer=OptimizerConfig(
+            learning_rate=4e-4, discriminator_learning_rate=6e-4, ema_decay=0.99
+        ),
+        batch_size=4,
+        steps=1200,
+        steps_per_epoch=300,
     )
 
 

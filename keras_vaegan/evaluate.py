@@ -43,10 +43,10 @@ def evaluate(arguments: EvaluateArguments) -> int:
     """
     if arguments.limit is not None and arguments.limit < 4:
         raise InputError(f"--limit {arguments.limit}: expected at least 4 images per domain")
-    from keras_vaegan.checkpoints.run_config import find_commit
+    from keras_vaegan.checkpoints.run_config import find_commit, is_run
     from keras_vaegan.data.image import write_image
     from keras_vaegan.data.pipeline import find_image_root, load_test_sets
-    from keras_vaegan.evaluation.report import write_report
+    from keras_vaegan.evaluation.report import write_metrics, write_report
     from keras_vaegan.evaluation.translation import (
         draw_translation_grid,
         evaluate_translation,
@@ -82,6 +82,8 @@ def evaluate(arguments: EvaluateArguments) -> int:
     grid = draw_translation_grid(result, GRID_ROWS)
     write_image(arguments.out / "grid.png", grid)
     write_report(arguments.out, metrics, rows, {"grid": grid})
+    if is_run(arguments.weights):
+        write_metrics(arguments.weights, metrics)
     print_summary(metrics)
     print(f"report: {arguments.out / 'report.html'}")
     return 0

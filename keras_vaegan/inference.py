@@ -15,6 +15,8 @@ from keras_vaegan.checkpoints.architecture import (
 from keras_vaegan.config import VALUE_RANGES, DataConfig, WeightsRecord
 from keras_vaegan.data.alignment import place_image
 from keras_vaegan.data.image import image_to_unit, to_channels, unit_to_image
+from keras_vaegan.data.pipeline import SMALLEST_SIDE
+from keras_vaegan.errors import InputError
 
 
 class Translator:
@@ -83,7 +85,15 @@ class Translator:
             (translation, deviation): the translation, or the samples' mean, with the input's
             shape and dtype, and the samples' standard deviation as (H, W) float32 on the [0, 1]
             scale (None without samples).
+
+        Raises:
+            InputError: the image is smaller than 16 pixels a side, or not finite.
         """
+        if min(image.shape[:2]) < SMALLEST_SIDE:
+            raise InputError(
+                f"image of {image.shape[0]}x{image.shape[1]} pixels: expected at least "
+                f"{SMALLEST_SIDE} a side; use a larger one"
+            )
         square, placement, unit_range = self._prepare(image)
         batch = np.repeat(square[None], max(1, samples), axis=0)
         outputs = self.translate_batch(batch, sample=samples > 0)

