@@ -229,10 +229,15 @@ class LossConfig:
             the start, it holds the translation close to the input.
         kl_weight: Weight of the KL divergence per latent element.
         kl_warmup_steps: Steps over which the KL weight rises linearly from 0.
-        copy_weight: Weight, at step 0, of the L1 between a translation and its input. It falls to 0
-            over `copy_warmup_steps`: the networks start near the identity instead of in the
-            equally cyclic negative image, and are then left free.
-        copy_warmup_steps: Steps over which `copy_weight` falls linearly to 0.
+        background_weight: Weight of the L1 that keeps air black: it looks at pixels of the
+            translation whose wide neighbourhood in the input is dark.
+        anchor: Where the networks start inside the head. A cycle is as happy with a negative as
+            with a copy, and the adversarial loss alone is slow to leave either: "negative" starts
+            with dark bone bright and bright fat dark, as CT and MRI have it; "copy" starts from
+            the input itself.
+        anchor_weight: Weight, at step 0, of the L1 to that start. It falls to 0 over
+            `anchor_steps`, and the networks are then left free.
+        anchor_steps: Steps over which `anchor_weight` falls linearly to 0.
         cycle_noise: Standard deviation, on the [0, 1] scale, of the noise added to a translation
             before it is cycled back, so that information hidden in it does not count.
         discriminator_gradients: "independent" normalises each head's gradient before adding,
@@ -248,14 +253,17 @@ class LossConfig:
     ssim_warmup_steps: int = 0
     kl_weight: float = 0.01
     kl_warmup_steps: int = 1000
-    copy_weight: float = 5.0
-    copy_warmup_steps: int = 300
+    background_weight: float = 2.0
+    anchor: Literal["negative", "copy"] = "negative"
+    anchor_weight: float = 5.0
+    anchor_steps: int = 300
     cycle_noise: float = 0.02
     discriminator_gradients: Literal["independent", "joint"] = "independent"
     head_clip_norm: float = 1.0
 
     def __post_init__(self) -> None:
         _require_choice("adversarial", self.adversarial, ("least_squares", "bce"))
+        _require_choice("anchor", self.anchor, ("negative", "copy"))
         _require_choice(
             "discriminator_gradients", self.discriminator_gradients, ("independent", "joint")
         )
@@ -411,9 +419,7 @@ def vae_cyclegan_small() -> CycleGANConfig:
             channels=1, filters=(48, 96, 192, 256), trunk_depth=1, groups=0
         ),
         data=DataConfig(channels=1, align="head"),
-        losses=LossConfig(
-            adversarial_weight=2.0, ssim_weight=1.0, ssim_warmup_steps=2000, copy_warmup_steps=150
-        ),
+        losses=LossConfig(adversarial_weight=2.0, ssim_weight=1.0, anchor_steps=150),
         optimizer=OptimizerConfig(
             learning_rate=3e-4, discriminator_learning_rate=4e-4, ema_decay=0.995
         ),
@@ -449,7 +455,7 @@ def demo() -> CycleGANConfig:
             ssim_weight=1.0,
             ssim_warmup_steps=600,
             kl_warmup_steps=200,
-            copy_warmup_steps=80,
+            anchor_steps=80,
         ),
         optimizer=OptimizerConfig(
             learning_rate=4e-4, discriminator_learning_rate=6e-4, ema_decay=0.99

@@ -21,7 +21,8 @@ DPI = 100
 PANELS = {
     "adversarial": "adversarial loss", "discriminator": "discriminator loss",
     "cycle": "cycle L1", "ssim": "1 - SSIM of the cycle", "identity": "identity L1",
-    "copy": "translation vs input L1", "kl": "KL per latent element",
+    "anchor": "L1 to the starting point", "background": "L1 of air to black",
+    "kl": "KL per latent element",
     "learning_rate": "learning rate", "val_cycle_psnr": "validation cycle PSNR [dB]",
     "val_honest_cycle_psnr": "validation honest cycle PSNR [dB]",
     "val_cycle_ssim": "validation cycle SSIM",

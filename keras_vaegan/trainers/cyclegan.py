@@ -17,7 +17,13 @@ from keras_vaegan.trainers.distribution import (
     should_compile_with_xla,
 )
 from keras_vaegan.trainers.image_pool import ImagePool
-from keras_vaegan.trainers.losses import adversarial_loss, kl_loss, mean_absolute_error, ssim_loss
+from keras_vaegan.trainers.losses import (
+    adversarial_loss,
+    find_background,
+    kl_loss,
+    mean_absolute_error,
+    ssim_loss,
+)
 
 WEIGHT_FILES = {
     "g_target": "g_target_weights.h5",
@@ -174,9 +180,13 @@ class CycleGAN(keras.Model):
             losses[f"cycle_{name}"] = mean_absolute_error(image, cycled)
             if settings.ssim_weight:
                 losses[f"ssim_{name}"] = ssim_loss(self._to_unit(image), self._to_unit(cycled))
-        if settings.copy_weight:
-            losses["copy_target"] = mean_absolute_error(source, fake_target)
-            losses["copy_source"] = mean_absolute_error(target, fake_source)
+        for name, image, fake in (("target", source, fake_target), ("source", target, fake_source)):
+            unit, fake = self._to_unit(image), self._to_unit(fake)
+            air = find_background(unit)
+            losses[f"background_{name}"] = mean_absolute_error(fake * air, 0.0 * fake)
+            if settings.anchor_weight:
+                start = unit if settings.anchor == "copy" else 1.0 - unit
+                losses[f"anchor_{name}"] = mean_absolute_error(fake * (1 - air), start * (1 - air))
         if use_identity:
             losses["identity_target"] = mean_absolute_error(target, output_t[count:])
             losses["identity_source"] = mean_absolute_error(source, output_s[count:])
@@ -199,15 +209,16 @@ class CycleGAN(keras.Model):
         return (image - low) / (high - low)
 
     def _weigh(self, losses: dict):
-        """Sum the terms with the config's weights; copy, SSIM and KL follow their warm-ups."""
+        """Sum the terms with the config's weights; anchor, SSIM and KL follow their ramps."""
         settings = self.config.losses
         step = tf.cast(self.trained_steps.value, tf.float32)
         kl_share = tf.minimum(1.0, (step + 1) / max(1, settings.kl_warmup_steps))
         ssim_share = tf.minimum(1.0, (step + 1) / max(1, settings.ssim_warmup_steps))
-        copying = tf.maximum(0.0, 1.0 - step / max(1, settings.copy_warmup_steps))
+        anchor_share = tf.maximum(0.0, 1.0 - step / max(1, settings.anchor_steps))
         weights = {
             "adversarial": settings.adversarial_weight,
-            "copy": settings.copy_weight * copying,
+            "background": settings.background_weight,
+            "anchor": settings.anchor_weight * anchor_share,
             "cycle": settings.cycle_weight,
             "ssim": settings.ssim_weight * ssim_share,
             "identity": settings.identity_weight,

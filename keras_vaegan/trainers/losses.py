@@ -7,6 +7,7 @@ from keras import ops
 
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
+AIR_CEILING = 0.15
 
 
 def adversarial_loss(logits: list, is_real: bool, kind: str = "least_squares") -> list:
@@ -32,6 +33,25 @@ def adversarial_loss(logits: list, is_real: bool, kind: str = "least_squares") -
 def mean_absolute_error(first, second):
     """Mean absolute difference of two tensors of equal shape: a scalar."""
     return ops.mean(ops.abs(ops.cast(first, "float32") - ops.cast(second, "float32")))
+
+
+def find_background(unit):
+    """Mark the air around a head: pixels whose wide neighbourhood is dark.
+
+    Bone and fluid are dark in some images too, but lie within reach of brighter tissue.
+
+    Args:
+        unit: (N, H, W, C) images in [0, 1].
+
+    Returns:
+        (N, H, W, 1) float32, 1 where everything within an eighth of the image side is below
+        `AIR_CEILING`, else 0.
+    """
+    reach = unit.shape[1] // 8 | 1
+    brightest = ops.max(ops.cast(unit, "float32"), axis=-1, keepdims=True)
+    for window in ((reach, 1), (1, reach)):
+        brightest = ops.max_pool(brightest, window, strides=1, padding="same")
+    return ops.cast(brightest < AIR_CEILING, "float32")
 
 
 def kl_loss(z_mean, z_log_var):

@@ -79,7 +79,16 @@ def test_step_reports_every_term_as_a_finite_number(trainer):
     logs = trainer.train_on_batch(make_batch(2), return_dict=True)
     expected = {
         f"{term}_{domain}"
-        for term in ("adversarial", "copy", "cycle", "ssim", "identity", "kl", "discriminator")
+        for term in (
+            "adversarial",
+            "anchor",
+            "background",
+            "cycle",
+            "ssim",
+            "identity",
+            "kl",
+            "discriminator",
+        )
         for domain in ("source", "target")
     }
     assert set(logs) == expected
@@ -156,14 +165,14 @@ def test_joint_gradients_are_the_plain_sum(eager):
     np.testing.assert_allclose(gradients["joint"], gradients["independent"], atol=1e-5)
 
 
-def test_total_is_the_weighted_sum_with_both_warmups(eager):
-    names = ("adversarial", "copy", "cycle", "ssim", "identity", "kl")
+def test_total_is_the_weighted_sum_with_its_ramps(eager):
+    names = ("adversarial", "anchor", "background", "cycle", "ssim", "identity", "kl")
     losses = {f"{name}_target": tf.constant(1.0) for name in names}
     eager.trained_steps.assign(4)
-    expected = 1.0 + 5.0 * (1 - 4 / 300) + 10.0 + 1.0 + 1.0 + 0.01 * 5 / 10
+    expected = 1.0 + 5.0 * (1 - 4 / 300) + 2.0 + 10.0 + 1.0 + 1.0 + 0.01 * 5 / 10
     assert float(eager._weigh(losses)) == pytest.approx(expected)
     eager.trained_steps.assign(10**6)
-    assert float(eager._weigh(losses)) == pytest.approx(13.01)
+    assert float(eager._weigh(losses)) == pytest.approx(15.01)
 
 
 def test_cycle_noise_has_the_stated_size(eager):

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from keras_vaegan.trainers.losses import (
     adversarial_loss,
+    find_background,
     kl_loss,
     mean_absolute_error,
     ssim,
@@ -73,3 +74,13 @@ def test_ssim_descends():
     assert np.isfinite(gradient).all()
     after = ssim_loss(target, image - 20 * gradient)
     assert float(after) < float(before)
+
+
+def test_background_is_what_lies_far_from_anything_bright():
+    image = np.zeros((1, 64, 64, 1), "float32")
+    image[0, 20:40, 20:40] = 0.8
+    image[0, 25:30, 25:30] = 0.0  # a dark hole in the head is no background
+    air = np.array(find_background(image))[0, ..., 0]
+    rows, columns = np.mgrid[:64, :64]
+    distance = np.maximum(np.maximum(20 - rows, rows - 39), np.maximum(20 - columns, columns - 39))
+    np.testing.assert_array_equal(air, distance > 4)  # reach: 64 // 8 | 1 = 9 pixels wide
