@@ -411,7 +411,7 @@ def vae_cyclegan_small() -> CycleGANConfig:
             filters=(16, 32, 64, 128, 256),
             kernel_sizes=(3, 3, 3, 3, 3),
             num_residual_blocks=(0, 1, 2, 2, 1),
-            skip_levels=2,
+            skip_levels=3,
             groups=8,
             latent_channels=32,
         ),
