@@ -229,8 +229,8 @@ class LossConfig:
             the start, it holds the translation close to the input.
         kl_weight: Weight of the KL divergence per latent element.
         kl_warmup_steps: Steps over which the KL weight rises linearly from 0.
-        background_weight: Weight of the L1 that keeps air black: it looks at pixels of the
-            translation whose wide neighbourhood in the input is dark.
+        background_weight: Weight of the L1 that keeps air black: it looks at the
+            translation where the input shows air around the head.
         anchor: Where the networks start inside the head. A cycle is as happy with a negative as
             with a copy, and the adversarial loss alone is slow to leave either: "negative" starts
             with dark bone bright and bright fat dark, as CT and MRI have it; "copy" starts from

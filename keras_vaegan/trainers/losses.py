@@ -36,22 +36,26 @@ def mean_absolute_error(first, second):
 
 
 def find_background(unit):
-    """Mark the air around a head: pixels whose wide neighbourhood is dark.
+    """Mark the air around a head: what a morphological closing of the bright pixels leaves out.
 
-    Bone and fluid are dark in some images too, but lie within reach of brighter tissue.
+    Bone, fluid and sinuses are dark in some images too, but lie enclosed by brighter tissue.
 
     Args:
         unit: (N, H, W, C) images in [0, 1].
 
     Returns:
-        (N, H, W, 1) float32, 1 where everything within an eighth of the image side is below
-        `AIR_CEILING`, else 0.
+        (N, H, W, 1) float32, 1 in the air and 0 in the head; pixels up to `AIR_CEILING` count as
+        dark, and gaps up to an eighth of the image side are closed.
     """
     reach = unit.shape[1] // 8 | 1
-    brightest = ops.max(ops.cast(unit, "float32"), axis=-1, keepdims=True)
-    for window in ((reach, 1), (1, reach)):
-        brightest = ops.max_pool(brightest, window, strides=1, padding="same")
-    return ops.cast(brightest < AIR_CEILING, "float32")
+    head = ops.max(ops.cast(unit, "float32"), axis=-1, keepdims=True)
+    head = ops.cast(head > AIR_CEILING, "float32")
+    for sign in (1.0, -1.0):  # dilate, then erode
+        head = sign * head
+        for window in ((reach, 1), (1, reach)):
+            head = ops.max_pool(head, window, strides=1, padding="same")
+        head = sign * head
+    return 1.0 - head
 
 
 def kl_loss(z_mean, z_log_var):
