@@ -50,12 +50,13 @@ def find_background(unit):
     reach = unit.shape[1] // 8 | 1
     head = ops.max(ops.cast(unit, "float32"), axis=-1, keepdims=True)
     head = ops.cast(head > AIR_CEILING, "float32")
+    head = ops.pad(head, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
     for sign in (1.0, -1.0):  # dilate, then erode
         head = sign * head
         for window in ((reach, 1), (1, reach)):
             head = ops.max_pool(head, window, strides=1, padding="same")
         head = sign * head
-    return 1.0 - head
+    return 1.0 - head[:, reach:-reach, reach:-reach]
 
 
 def kl_loss(z_mean, z_log_var):
