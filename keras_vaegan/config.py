@@ -253,9 +253,9 @@ class LossConfig:
     ssim_warmup_steps: int = 0
     kl_weight: float = 0.01
     kl_warmup_steps: int = 1000
-    background_weight: float = 2.0
+    background_weight: float = 0.0
     anchor: Literal["negative", "copy"] = "negative"
-    anchor_weight: float = 5.0
+    anchor_weight: float = 0.0
     anchor_steps: int = 300
     cycle_noise: float = 0.02
     discriminator_gradients: Literal["independent", "joint"] = "independent"
@@ -352,7 +352,14 @@ class CycleGANConfig:
         )
         _require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
         _require(self.steps >= 1, "steps", self.steps, "at least 1")
-        _require(self.pool_size >= 0, "pool_size", self.pool_size, "zero or more")
+        in_step = self.batch_size * (1 + self.augmentation.copies)
+        _require(
+            self.pool_size == 0 or self.pool_size >= in_step,
+            "pool_size",
+            self.pool_size,
+            f"0, or at least the {in_step} images of a step",
+        )
+        _require(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
         _require_choice(
             "precision", self.precision, ("auto", "float32", "mixed_bfloat16", "mixed_float16")
         )
@@ -393,10 +400,12 @@ def get_preset(name: str) -> CycleGANConfig:
 def vae_cyclegan() -> CycleGANConfig:
     """System A as published: 256x256x3, batch 4 (8 with the copies), 50,000 steps, rate 1e-4.
 
+    Its losses alone: least squares, cycle L1 x10, KL; no cycle noise, background or anchor term.
+
     Command: `python -m keras_vaegan.train --preset vae_cyclegan --data DIR --out RUN`.
     Metric: not measured (a full run needs a GPU).
     """
-    return CycleGANConfig(losses=LossConfig(identity_weight=0.0, ssim_weight=0.0))
+    return CycleGANConfig(losses=LossConfig(cycle_noise=0.0))
 
 
 def vae_cyclegan_small() -> CycleGANConfig:
@@ -419,7 +428,13 @@ def vae_cyclegan_small() -> CycleGANConfig:
             channels=1, filters=(48, 96, 192, 256), trunk_depth=1, groups=0
         ),
         data=DataConfig(channels=1, align="head"),
-        losses=LossConfig(adversarial_weight=2.0, ssim_weight=1.0, anchor_steps=150),
+        losses=LossConfig(
+            adversarial_weight=2.0,
+            ssim_weight=1.0,
+            background_weight=2.0,
+            anchor_weight=5.0,
+            anchor_steps=150,
+        ),
         optimizer=OptimizerConfig(
             learning_rate=3e-4, discriminator_learning_rate=4e-4, ema_decay=0.995
         ),
@@ -455,6 +470,8 @@ def demo() -> CycleGANConfig:
             ssim_weight=1.0,
             ssim_warmup_steps=600,
             kl_warmup_steps=200,
+            background_weight=2.0,
+            anchor_weight=5.0,
             anchor_steps=80,
         ),
         optimizer=OptimizerConfig(

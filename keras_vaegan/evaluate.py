@@ -43,6 +43,12 @@ def evaluate(arguments: EvaluateArguments) -> int:
     """
     if arguments.limit is not None and arguments.limit < 4:
         raise InputError(f"--limit {arguments.limit}: expected at least 4 images per domain")
+    if not arguments.weights.is_dir():
+        raise InputError(
+            f"--weights {arguments.weights} is no folder: expected a run folder (both generators)"
+        )
+    if not 0 <= arguments.seed < 2**31:
+        raise InputError(f"--seed {arguments.seed}: expected 0 to 2147483647")
     from keras_vaegan.checkpoints.run_config import find_commit, is_run
     from keras_vaegan.data.image import write_image
     from keras_vaegan.data.pipeline import find_image_root, load_test_sets
@@ -62,6 +68,9 @@ def evaluate(arguments: EvaluateArguments) -> int:
             "both from one run; check --weights"
         )
     sets = load_test_sets(find_image_root(arguments.data), to_ct.data, arguments.limit)
+    fewest = min(len(sets[name]["names"]) for name in ("testA", "testB"))
+    if fewest < 4:
+        raise InputError(f"{arguments.data} has a test set of {fewest}: expected at least 4 images")
     result = evaluate_translation(
         to_ct.translate_batch,
         to_mri.translate_batch,

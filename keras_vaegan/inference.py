@@ -12,7 +12,7 @@ from keras_vaegan.checkpoints.architecture import (
     load_generator,
     read_config,
 )
-from keras_vaegan.config import VALUE_RANGES, DataConfig, WeightsRecord
+from keras_vaegan.config import VALUE_RANGES, DataConfig, VAEUNetConfig, WeightsRecord
 from keras_vaegan.data.alignment import place_image
 from keras_vaegan.data.image import image_to_unit, to_channels, unit_to_image
 from keras_vaegan.data.pipeline import SMALLEST_SIDE
@@ -49,7 +49,7 @@ class Translator:
         """
         file = find_generator_file(path, direction)
         record = read_config(file)
-        data = record.data if isinstance(record, WeightsRecord) else None
+        data = record.data if isinstance(record, WeightsRecord) else _assume_data(record)
         return cls(load_generator(file), data, batch_size)
 
     def translate_batch(self, images: np.ndarray, sample: bool = False) -> np.ndarray:
@@ -128,3 +128,12 @@ class Translator:
         if image.dtype.kind == "f":
             return (restored * (unit_range[1] - unit_range[0]) + unit_range[0]).astype("float32")
         return unit_to_image(restored, image.dtype)
+
+
+def _assume_data(config: VAEUNetConfig) -> DataConfig:
+    """Plain padding in the network's own size and range, where a file tells no preparation."""
+    return DataConfig(
+        image_size=config.image_size,
+        channels=config.channels,
+        value_range=config.output_activation,
+    )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from keras_vaegan.cli import run
 from keras_vaegan.errors import InputError
+
+READABLE_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -34,28 +37,33 @@ def main(argv: list[str] | None = None) -> int:
 def translate(arguments: TranslateArguments) -> int:
     """Translate as the arguments say.
 
-    An unreadable image among others is named and skipped; alone it is refused.
+    Unreadable images are named and skipped where at least 90 % of the folder is readable.
 
     Raises:
-        InputError: bad weights, input or output.
+        InputError: bad weights, input or output, or too many unreadable images.
     """
     if arguments.samples < 0 or arguments.samples == 1:
         raise InputError(f"--samples {arguments.samples}: expected 0 (the mean) or at least 2")
     jobs = plan_jobs(arguments.input, arguments.output)
+    from keras_vaegan.data.image import read_image
     from keras_vaegan.inference import Translator
 
     translator = Translator.load(arguments.weights, arguments.direction)
     failures = []
     for source, destination in jobs:
         try:
-            translate_file(translator, source, destination, arguments.samples)
+            image = read_image(source)
+            answer = translator.translate(image, arguments.samples)
         except InputError as error:
-            if len(jobs) == 1 or not source.exists():
-                raise
-            failures.append(str(error))
-            print(f"skipped: {error}", flush=True)
-    if len(failures) == len(jobs):
-        raise InputError(f"none of {len(jobs)} images could be translated; first: {failures[0]}")
+            failures.append(name_error(source, error))
+            if len(jobs) - len(failures) < READABLE_SHARE * len(jobs):
+                raise InputError(
+                    f"{failures[0]} ({len(failures)} of {len(jobs)} unusable: expected at most "
+                    "10 %)"
+                ) from error
+            print(f"warning: skipped: {failures[-1]}", file=sys.stderr, flush=True)
+        else:
+            write_answer(destination, *answer)
     print(f"translated {len(jobs) - len(failures)} of {len(jobs)} images to {arguments.output}")
     return 0
 
@@ -73,34 +81,31 @@ def plan_jobs(source: Path, destination: Path) -> list[tuple[Path, Path]]:
             raise InputError(
                 f"--output {destination} is a file: expected a folder, as --input is one"
             )
+        if destination.resolve() == source.resolve():
+            raise InputError(f"--output {destination} is the input itself: choose another folder")
         return [(path, destination / path.name) for path in list_images(source)]
     if not source.exists():
         raise InputError(f"--input {source} does not exist: expected an image or a folder of them")
     if destination.is_dir() or not destination.suffix:
         destination = destination / source.name
+    if destination.resolve() == source.resolve():
+        raise InputError(f"--output {destination} is the input itself: choose another name")
     return [(source, destination)]
 
 
-def translate_file(translator, source: Path, destination: Path, samples: int = 0) -> None:
-    """Translate one image file.
+def name_error(source: Path, error: InputError) -> str:
+    """The error's line, with the file's name in it."""
+    return str(error) if str(source) in str(error) else f"{source}: {error}"
 
-    Args:
-        translator: `Translator`.
-        source: Image file.
-        destination: Written with the input's height, width, channels and bit depth.
-        samples: Latent samples; 0 for the mean. Their standard deviation on the [0, 1] scale
-            goes to NAME_std.tiff (float32).
+
+def write_answer(destination: Path, translation, deviation=None) -> None:
+    """Write a translation, and its samples' deviation to NAME_std.tiff (float32, [0, 1] scale).
 
     Raises:
-        InputError: the image cannot be read, or the output cannot be written.
+        InputError: a file cannot be written.
     """
-    from keras_vaegan.data.image import read_image, write_image
+    from keras_vaegan.data.image import write_image
 
-    image = read_image(source)
-    try:
-        translation, deviation = translator.translate(image, samples)
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from error
     write_image(destination, translation)
     if deviation is not None:
         write_image(destination.with_name(f"{destination.stem}_std.tiff"), deviation)

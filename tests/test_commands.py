@@ -47,6 +47,10 @@ def weights(tmp_path_factory):
     return folder
 
 
+def raise_full_disk(descriptor):
+    raise OSError(28, "No space left on device")
+
+
 def expect_refusal(capsys, main, *argv) -> str:
     """Run a command that must exit with status 2 and one line; return the line."""
     with pytest.raises(SystemExit) as caught:
@@ -91,15 +95,40 @@ def test_translation_keeps_size_channels_and_depth(weights, tmp_path, name, shap
 
 def test_a_folder_goes_to_a_folder_and_bad_files_are_named(weights, tmp_path, capsys):
     folder = tmp_path / "in"
-    write_image(folder / "a.png", np.full((40, 40), 90, "uint8"))
-    (folder / "b.png").write_text("not an image")
-    translate.main([
-        "--weights", str(weights / "g_source_weights.h5"), "--input", str(folder),
-        "--output", str(tmp_path / "out"),
-    ])  # fmt: skip
-    assert [p.name for p in sorted((tmp_path / "out").iterdir())] == ["a.png"]
-    output = capsys.readouterr().out
-    assert "b.png" in output and "translated 1 of 2" in output
+    for index in range(10):
+        write_image(folder / f"{index}.png", np.full((40, 40), 90, "uint8"))
+    (folder / "3.png").write_text("not an image")
+    arguments = ["--weights", weights / "g_source_weights.h5", "--input", folder, "--output"]
+    translate.main([str(part) for part in (*arguments, tmp_path / "out")])
+    assert len(list((tmp_path / "out").iterdir())) == 9
+    output = capsys.readouterr()
+    assert "3.png" in output.err and "translated 9 of 10" in output.out
+    (folder / "4.png").write_bytes(b"")
+    assert "unusable" in expect_refusal(capsys, translate.main, *arguments, tmp_path / "again")
+
+
+def test_translate_never_overwrites_its_input(weights, tmp_path, capsys):
+    image = tmp_path / "a.png"
+    write_image(image, np.full((40, 40), 90, "uint8"))
+    before = image.read_bytes()
+    for path in (image, tmp_path):
+        line = expect_refusal(
+            capsys, translate.main, "--weights", weights / "g_source_weights.h5", "--input", path,
+            "--output", path,
+        )  # fmt: skip
+        assert "input itself" in line
+    assert image.read_bytes() == before
+
+
+def test_a_full_disk_ends_a_folder(weights, tmp_path, monkeypatch, capsys):
+    for index in range(12):
+        write_image(tmp_path / "in" / f"{index:02d}.png", np.full((40, 40), 90, "uint8"))
+    monkeypatch.setattr("os.fsync", raise_full_disk)
+    line = expect_refusal(
+        capsys, translate.main, "--weights", weights / "g_source_weights.h5", "--input",
+        tmp_path / "in", "--output", tmp_path / "out",
+    )  # fmt: skip
+    assert "No space left" in line
 
 
 def test_samples_write_their_deviation(weights, tmp_path):
@@ -133,7 +162,12 @@ def test_translate_refuses_bad_input(weights, tmp_path, capsys):
         ("--weights", tmp_path / "none.h5", "--input", image): "none.h5",
         ("--weights", weights, "--input", image): "direction",
         ("--weights", weights / "d_source_weights.h5", "--input", image): "discriminator",
-        ("--weights", weights / "g_target_weights.h5", "--input", tmp_path / "no"): "no",
+        (
+            "--weights",
+            weights / "g_target_weights.h5",
+            "--input",
+            tmp_path / "absent",
+        ): "does not exist",
         ("--weights", weights / "g_target_weights.h5", "--input", tmp_path / "empty"): "no images",
         **{
             ("--weights", weights / "g_target_weights.h5", "--input", tmp_path / name): name
@@ -221,6 +255,11 @@ def test_evaluate_refuses_bad_input(weights, phantom, tmp_path, capsys):
             *change,
         )
         assert word in line
+    line = expect_refusal(
+        capsys, evaluate.main, "--weights", weights / "g_target_weights.h5", "--data", phantom,
+        "--out", tmp_path / "o",
+    )  # fmt: skip
+    assert "is no folder" in line
 
 
 # -- train -------------------------------------------------------------------------------------
@@ -249,7 +288,7 @@ def test_train_refuses_bad_input(phantom, tmp_path, capsys):
             write_image(broken / name / f"{index}.png", np.full((40, 40), 50 * index, "uint8"))
         (broken / name / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     cases = {
-        ("--data", tmp_path / "none", "--out", run): "none",
+        ("--data", tmp_path / "absent", "--out", run): "is no folder",
         ("--data", tmp_path / "empty", "--out", run): "trainA",
         ("--data", broken, "--out", run): "3.png",
         ("--data", phantom, "--out", taken): "already holds a run",
@@ -259,7 +298,9 @@ def test_train_refuses_bad_input(phantom, tmp_path, capsys):
         ("--data", phantom, "--out", run, "--steps", 0): "--steps",
         ("--data", phantom, "--out", run, "--image-size", 50): "image_size",
         ("--data", phantom, "--out", run, "--skip-levels", 9): "skip_levels",
-        ("--data", phantom, "--out", run, "--batch-size", 500): "batch size",
+        ("--data", phantom, "--out", run, "--batch-size", 20): "batch size",
+        ("--data", phantom, "--out", run, "--batch-size", 500): "pool_size",
+        ("--data", phantom, "--out", run, "--seed", 2**40): "seed",
         ("--data", phantom, "--out", run, "--resume"): "no run",
     }
     for arguments, word in cases.items():
@@ -292,10 +333,14 @@ def test_a_full_disk_leaves_the_old_checkpoint(weights, monkeypatch, tmp_path):
     trainer.save_weight_files(tmp_path)
     before = {name: (tmp_path / name).read_bytes() for name in WEIGHT_FILES.values()}
 
-    def refuse(descriptor):
-        raise OSError(28, "No space left on device")
+    calls = []
 
-    monkeypatch.setattr("os.fsync", refuse)
+    def fail_on_the_third(descriptor):
+        calls.append(descriptor)
+        if len(calls) == 3:
+            raise_full_disk(descriptor)
+
+    monkeypatch.setattr("os.fsync", fail_on_the_third)
     trainer.g_target_ema.trainable_variables[0].assign_add(
         np.ones(trainer.g_target_ema.trainable_variables[0].shape)
     )
@@ -342,6 +387,10 @@ def test_train_writes_the_run_folder_and_resumes(phantom, tmp_path):
     assert {p.name for p in (run / "best").iterdir()} == set(WEIGHT_FILES.values())
     assert (run / "logs" / "history.png").exists()
     assert train.main([*common, "--steps", "4", "--resume"]) == 0
+    config = (run / "config.json").read_bytes()
+    with pytest.raises(SystemExit):
+        train.main([*common, "--image-size", "48", "--resume"])
+    assert (run / "config.json").read_bytes() == config
     history = (run / "logs" / "history.csv").read_text().splitlines()
     assert len(history) == 3 and history[-1].split(",")[1] == "4"
     assert [p.name for p in sorted((run / "samples").iterdir())] == [

@@ -44,8 +44,11 @@ def read_run_config(folder: Path) -> CycleGANConfig:
     """
     path = folder / "config.json"
     try:
-        return config_from_dict(json.loads(path.read_text())["config"])
-    except (OSError, ValueError, KeyError) as error:
+        config = config_from_dict(json.loads(path.read_text())["config"])
+        if isinstance(config, CycleGANConfig):
+            return config
+        raise InputError(f"{path} describes no CycleGAN run: expected one that `train` wrote")
+    except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
@@ -58,7 +61,7 @@ def find_commit() -> str | None:
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except OSError:
+    except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() or None
 

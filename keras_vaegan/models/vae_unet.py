@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import keras
 from keras import layers
@@ -145,10 +144,3 @@ def _apply_decoder(x, skips: list, config: VAEUNetConfig, seeds: Seeds):
                 x, filters, kernel_size, config.groups, seeds, f"decoder_{level}_block_{block + 1}"
             )
     return x
-
-
-def count_latent_elements(config: VAEUNetConfig) -> int:
-    """Latent elements per image."""
-    if config.latent == "dense":
-        return config.latent_channels
-    return config.latent_channels * math.prod([config.image_size // config.stride] * 2)

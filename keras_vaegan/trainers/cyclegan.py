@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import tempfile
 from pathlib import Path
 
 import keras
@@ -53,11 +56,11 @@ class CycleGAN(keras.Model):
     ) -> None:
         super().__init__(name="cyclegan")
         self.config = config
-        generator, judge = config.generator, config.discriminator
-        self.g_target = g_target or build_generator(generator, seed=4 * config.seed)
-        self.g_source = g_source or build_generator(generator, seed=4 * config.seed + 1)
-        self.d_source = d_source or build_discriminator(judge, seed=4 * config.seed)
-        self.d_target = d_target or build_discriminator(judge, seed=4 * config.seed + 1)
+        self.parts = _seed_parts(config)
+        self.g_target = g_target or build_generator(self.parts["g_target"])
+        self.g_source = g_source or build_generator(self.parts["g_source"])
+        self.d_source = d_source or build_discriminator(self.parts["d_source"])
+        self.d_target = d_target or build_discriminator(self.parts["d_target"])
         self.g_target_ema = _copy(self.g_target)
         self.g_source_ema = _copy(self.g_source)
         self._g_target_vae = with_latents(self.g_target)
@@ -73,8 +76,6 @@ class CycleGAN(keras.Model):
 
     def compile(self, g_optimizer=None, d_optimizer=None, **kwargs) -> None:
         """Set the two optimisers; those of the config where none is given."""
-        kwargs.setdefault("jit_compile", should_compile_with_xla())
-        super().compile(**kwargs)
         rates = self.config.optimizer
         self.g_optimizer = g_optimizer or _make_optimizer(rates, rates.learning_rate)
         self.d_optimizer = d_optimizer or _make_optimizer(
@@ -85,6 +86,8 @@ class CycleGAN(keras.Model):
             self.d_optimizer = keras.optimizers.LossScaleOptimizer(self.d_optimizer)
         self.g_optimizer.build(self._generator_weights)
         self.d_optimizer.build(self._discriminator_weights)
+        kwargs.setdefault("jit_compile", should_compile_with_xla())
+        super().compile(optimizer=self.g_optimizer, **kwargs)
 
     @property
     def metrics(self) -> list:
@@ -153,13 +156,14 @@ class CycleGAN(keras.Model):
 
     def _generator_losses(self, source, target, seed):
         """Translate, cycle and judge; identity shares the translation's pass."""
-        settings, count = self.config.losses, source.shape[0]
+        settings = self.config.losses
         use_identity = settings.identity_weight > 0
         inputs_t = tf.concat([source, target], 0) if use_identity else source
         inputs_s = tf.concat([target, source], 0) if use_identity else target
         output_t, *latent_t = self._g_target_vae(inputs_t, training=True)
         output_s, *latent_s = self._g_source_vae(inputs_s, training=True)
-        fake_target, fake_source = output_t[:count], output_s[:count]
+        fake_target, same_target = tf.split(output_t, 2) if use_identity else (output_t, None)
+        fake_source, same_source = tf.split(output_s, 2) if use_identity else (output_s, None)
         cycled_source, *latent_cs = self._g_source_vae(
             self._hide_nothing(fake_target, seed), training=True
         )
@@ -180,19 +184,29 @@ class CycleGAN(keras.Model):
             losses[f"cycle_{name}"] = mean_absolute_error(image, cycled)
             if settings.ssim_weight:
                 losses[f"ssim_{name}"] = ssim_loss(self._to_unit(image), self._to_unit(cycled))
-        for name, image, fake in (("target", source, fake_target), ("source", target, fake_source)):
-            unit, fake = self._to_unit(image), self._to_unit(fake)
-            air = find_background(unit)
-            losses[f"background_{name}"] = mean_absolute_error(fake * air, 0.0 * fake)
-            if settings.anchor_weight:
-                start = unit if settings.anchor == "copy" else 1.0 - unit
-                losses[f"anchor_{name}"] = mean_absolute_error(fake * (1 - air), start * (1 - air))
+        losses |= self._start_losses("target", source, fake_target)
+        losses |= self._start_losses("source", target, fake_source)
         if use_identity:
-            losses["identity_target"] = mean_absolute_error(target, output_t[count:])
-            losses["identity_source"] = mean_absolute_error(source, output_s[count:])
+            losses["identity_target"] = mean_absolute_error(target, same_target)
+            losses["identity_source"] = mean_absolute_error(source, same_source)
         losses["kl_target"] = (kl_loss(*latent_t) + kl_loss(*latent_ct)) / 2
         losses["kl_source"] = (kl_loss(*latent_s) + kl_loss(*latent_cs)) / 2
         return (fake_source, fake_target), losses
+
+    def _start_losses(self, name: str, image, fake) -> dict:
+        """What keeps air black, and what the head starts from."""
+        settings = self.config.losses
+        if not settings.background_weight and not settings.anchor_weight:
+            return {}
+        unit, fake = self._to_unit(image), self._to_unit(fake)
+        air = find_background(unit)
+        start = unit if settings.anchor == "copy" else 1.0 - unit
+        losses = {}
+        if settings.background_weight:
+            losses[f"background_{name}"] = tf.reduce_mean(fake * air)
+        if settings.anchor_weight:
+            losses[f"anchor_{name}"] = tf.reduce_mean(tf.abs(fake - start) * (1 - air))
+        return losses
 
     def _hide_nothing(self, image, seed):
         """Add the noise that drowns whatever a translation hides below its visible content."""
@@ -231,12 +245,11 @@ class CycleGAN(keras.Model):
         weights = [weight.value for weight in judge.trainable_variables]
         kind = self.config.losses.adversarial
         independent = self.config.losses.discriminator_gradients == "independent"
-        count = real.shape[0]
         images = tf.concat([real, tf.stop_gradient(fake)], axis=0)
         with tf.GradientTape(persistent=independent) as tape:
-            maps = judge(images, training=True)
-            real_losses = adversarial_loss([x[:count] for x in maps], True, kind)
-            fake_losses = adversarial_loss([x[count:] for x in maps], False, kind)
+            maps = [tf.split(scores, 2) for scores in judge(images, training=True)]
+            real_losses = adversarial_loss([real for real, _ in maps], True, kind)
+            fake_losses = adversarial_loss([fake for _, fake in maps], False, kind)
             heads = [0.5 * (r + f) for r, f in zip(real_losses, fake_losses, strict=True)]
             scaled_heads = [self.d_optimizer.scale_loss(head) for head in heads]
             scaled_sum = tf.add_n(scaled_heads)
@@ -322,17 +335,27 @@ class CycleGAN(keras.Model):
         return {"trained_steps": self.trained_steps, **variables}
 
     def save_weight_files(self, folder) -> None:
-        """Write the four published `.h5` files; the generators with their averaged weights."""
+        """Write the four published `.h5` files; the generators with their averaged weights.
+
+        All four are written before the first one replaces its predecessor.
+
+        Raises:
+            InputError: the folder cannot be written to, or the disk is full.
+        """
         models = {
             "g_target": self.g_target_ema,
             "g_source": self.g_source_ema,
             "d_source": self.d_source,
             "d_target": self.d_target,
         }
-        for name, model in models.items():
-            part = self.config.generator if name[0] == "g" else self.config.discriminator
-            record = WeightsRecord(part, self.config.data)
-            save_legacy_h5(model, Path(folder) / WEIGHT_FILES[name], record)
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".weights-", dir=folder) as temporary:
+            for name, model in models.items():
+                record = WeightsRecord(self.parts[name], self.config.data)
+                save_legacy_h5(model, Path(temporary) / WEIGHT_FILES[name], record)
+            for file in WEIGHT_FILES.values():
+                os.replace(Path(temporary) / file, folder / file)
 
 
 def build_trainer(config: CycleGANConfig) -> CycleGAN:
@@ -354,6 +377,18 @@ def _unpack_pair(data) -> tuple:
     """(source, target) from a dataset's element or from `train_on_batch((source, target))`."""
     first, second, _ = keras.utils.unpack_x_y_sample_weight(data)
     return first if second is None else (first, second)
+
+
+def _seed_parts(config: CycleGANConfig) -> dict:
+    """The four networks' configs, with seeds that follow from the run's."""
+    seeds = {"g_target": 0, "g_source": 1, "d_source": 0, "d_target": 1}
+    return {
+        name: dataclasses.replace(
+            config.generator if name.startswith("g") else config.discriminator,
+            seed=4 * config.seed + offset,
+        )
+        for name, offset in seeds.items()
+    }
 
 
 def _copy(model: keras.Model) -> keras.Model:

@@ -49,7 +49,7 @@ class ImagePool(keras.layers.Layer):
         """
         if not self.capacity:
             return images
-        count = images.shape[0]
+        count = tf.shape(images)[0]
         stored, filled = self.images.value, self.count.value
         is_full = filled >= self.capacity
         shuffled = tf.random.experimental.stateless_shuffle(tf.range(self.capacity), seed)[:count]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 from pathlib import Path
@@ -49,9 +50,10 @@ def train_cyclegan(
     one_pass = max(len(mri), len(ct)) // config.batch_size
     steps_per_epoch = config.steps_per_epoch or one_pass
     steps = epochs * one_pass if epochs else config.steps
-    write_run_config(out, config)
+    config = dataclasses.replace(config, steps=steps)
     trainer = build_trainer(config)
     past = load_run_state(trainer, out / "state") if resume else {}
+    write_run_config(out, config)
     done = past.get("step", 0)
     print(
         f"training on {len(mri)} MRI and {len(ct)} CT images, {config.batch_size} pairs a step, "

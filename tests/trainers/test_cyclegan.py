@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_vaegan.checkpoints.run_state import load_run_state, save_run_state
 from keras_vaegan.config import (
     CycleGANConfig,
     DataConfig,
@@ -32,7 +33,13 @@ TINY = CycleGANConfig(
         image_size=SIZE, channels=1, filters=(8, 8, 16, 16), trunk_depth=1, groups=4
     ),
     data=DataConfig(image_size=SIZE, channels=1),
-    losses=LossConfig(identity_weight=1.0, ssim_weight=1.0, kl_warmup_steps=10),
+    losses=LossConfig(
+        identity_weight=1.0,
+        ssim_weight=1.0,
+        background_weight=2.0,
+        anchor_weight=5.0,
+        kl_warmup_steps=10,
+    ),
     optimizer=OptimizerConfig(learning_rate=1e-3),
     batch_size=2,
     pool_size=4,
@@ -125,8 +132,12 @@ def test_discriminator_update_leaves_the_generators_alone(eager):
     generators = eager.g_target.trainable_variables + eager.g_source.trainable_variables
     before = values(generators)
     source, target = map(tf.constant, make_batch())
-    gradients, _ = eager._judge(eager.d_source, "source", source, target)
-    assert len(gradients) == len(eager.d_source.trainable_variables)
+    judges = values(eager._discriminator_weights)
+    gradients = []
+    for judge, name in ((eager.d_source, "source"), (eager.d_target, "target")):
+        gradients += eager._judge(judge, name, source, target)[0]
+    eager.d_optimizer.apply(gradients, eager._discriminator_weights)
+    assert has_moved(judges, values(eager._discriminator_weights))
     assert not has_moved(before, values(generators))
 
 
@@ -237,3 +248,41 @@ def test_a_tiny_problem_is_learnt(trainer):
         trainer.reset_metrics()
         last = trainer.train_on_batch(batch, return_dict=True)["cycle_target"]
     assert last < 0.67 * first
+
+
+def test_a_restored_state_goes_on_bit_for_bit(trainer, tmp_path):
+    """Weights, optimisers, averages, pools, noise and counters all come back."""
+    batches = [make_batch(seed, 4) for seed in range(2)]
+    trainer.train_on_batch(batches[0])
+    save_run_state(trainer, tmp_path, {"step": 1})
+    outcomes = []
+    for _ in range(2):
+        assert load_run_state(trainer, tmp_path) == {"step": 1}
+        for batch in batches:
+            trainer.train_on_batch(batch)
+        outcomes.append({name: np.array(v) for name, v in trainer.state_variables().items()})
+    for name, value in outcomes[0].items():
+        np.testing.assert_array_equal(value, outcomes[1][name], err_msg=name)
+
+
+def test_a_ragged_last_batch_is_trained_like_any_other(eager):
+    """The step does not rely on a static batch size."""
+    dataset = tf.data.Dataset.from_tensor_slices(make_batch(7, 3)).batch(2)
+    history = eager.fit(dataset, shuffle=False, verbose=0).history
+    assert np.isfinite(list(history.values())).all()
+
+
+@pytest.mark.parametrize(("anchor", "expected"), [("negative", 0.2), ("copy", 0.8)])
+def test_the_anchor_and_the_air(eager, anchor, expected):
+    """A head of 0.8 on black: where a translation is at no cost."""
+    unit = np.zeros((1, SIZE, SIZE, 1), "float32")
+    unit[:, 8:24, 8:24] = 0.8
+    start = np.where(unit > 0, expected, 0).astype("float32")
+    eager.config = dataclasses.replace(TINY, losses=dataclasses.replace(TINY.losses, anchor=anchor))
+    losses = eager._start_losses("target", tf.constant(2 * unit - 1), tf.constant(2 * start - 1))
+    eager.config = TINY
+    assert float(losses["anchor_target"]) == pytest.approx(0, abs=1e-6)
+    assert float(losses["background_target"]) == pytest.approx(0, abs=1e-6)
+    glow = tf.zeros((1, SIZE, SIZE, 1))  # mid gray everywhere
+    losses = eager._start_losses("target", tf.constant(2 * unit - 1), glow)
+    assert float(losses["background_target"]) == pytest.approx(0.5 * (1 - 0.25), rel=1e-5)
