@@ -468,11 +468,10 @@ def demo() -> CycleGANConfig:
         losses=LossConfig(
             adversarial_weight=2.0,
             ssim_weight=1.0,
-            ssim_warmup_steps=600,
             kl_warmup_steps=200,
-            background_weight=2.0,
+            background_weight=5.0,
             anchor_weight=5.0,
-            anchor_steps=80,
+            anchor_steps=400,
         ),
         optimizer=OptimizerConfig(
             learning_rate=4e-4, discriminator_learning_rate=6e-4, ema_decay=0.99
