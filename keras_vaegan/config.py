@@ -237,7 +237,8 @@ class LossConfig:
             the input itself.
         anchor_weight: Weight, at step 0, of the L1 to that start. It falls to 0 over
             `anchor_steps`, and the networks are then left free.
-        anchor_steps: Steps over which `anchor_weight` falls linearly to 0.
+        anchor_steps: Steps over which `anchor_weight` falls, and `adversarial_weight` rises,
+            linearly; without an anchor the adversarial loss is at full weight from the start.
         cycle_noise: Standard deviation, on the [0, 1] scale, of the noise added to a translation
             before it is cycled back, so that information hidden in it does not count.
         discriminator_gradients: "independent" normalises each head's gradient before adding,
@@ -471,7 +472,7 @@ def demo() -> CycleGANConfig:
             kl_warmup_steps=200,
             background_weight=5.0,
             anchor_weight=5.0,
-            anchor_steps=400,
+            anchor_steps=250,
         ),
         optimizer=OptimizerConfig(
             learning_rate=4e-4, discriminator_learning_rate=6e-4, ema_decay=0.99

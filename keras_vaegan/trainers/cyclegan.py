@@ -223,14 +223,15 @@ class CycleGAN(keras.Model):
         return (image - low) / (high - low)
 
     def _weigh(self, losses: dict):
-        """Sum the terms with the config's weights; anchor, SSIM and KL follow their ramps."""
+        """Sum the terms with the config's weights; the anchor gives way to the adversarial loss."""
         settings = self.config.losses
         step = tf.cast(self.trained_steps.value, tf.float32)
         kl_share = tf.minimum(1.0, (step + 1) / max(1, settings.kl_warmup_steps))
         ssim_share = tf.minimum(1.0, (step + 1) / max(1, settings.ssim_warmup_steps))
         anchor_share = tf.maximum(0.0, 1.0 - step / max(1, settings.anchor_steps))
+        anchor_share *= float(settings.anchor_weight > 0)
         weights = {
-            "adversarial": settings.adversarial_weight,
+            "adversarial": settings.adversarial_weight * (1.0 - anchor_share),
             "background": settings.background_weight,
             "anchor": settings.anchor_weight * anchor_share,
             "cycle": settings.cycle_weight,
