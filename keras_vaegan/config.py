@@ -433,8 +433,8 @@ def vae_cyclegan_small() -> CycleGANConfig:
             adversarial_weight=2.0,
             ssim_weight=1.0,
             background_weight=2.0,
-            anchor_weight=5.0,
-            anchor_steps=150,
+            anchor_weight=20.0,
+            anchor_steps=300,
         ),
         optimizer=OptimizerConfig(
             learning_rate=3e-4, discriminator_learning_rate=4e-4, ema_decay=0.995
@@ -471,14 +471,14 @@ def demo() -> CycleGANConfig:
             ssim_weight=1.0,
             kl_warmup_steps=200,
             background_weight=5.0,
-            anchor_weight=5.0,
-            anchor_steps=250,
+            anchor_weight=20.0,
+            anchor_steps=300,
         ),
         optimizer=OptimizerConfig(
             learning_rate=4e-4, discriminator_learning_rate=6e-4, ema_decay=0.99
         ),
         batch_size=4,
-        steps=1200,
+        steps=900,
         steps_per_epoch=300,
     )
 
