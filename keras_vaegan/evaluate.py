@@ -9,7 +9,7 @@ from pathlib import Path
 from keras_vaegan.cli import run
 from keras_vaegan.errors import InputError
 
-GRID_ROWS = 5
+GRID_ROWS = 3
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,20 @@ class TranslationResult:
         metrics: JSON-ready figures, keyed as DESIGN.md's `metrics.json`.
         images: By domain ("mri", "ct"): input, translation, cycle and honest cycle, each
             (N, S, S, C) float32 in [0, 1].
+        pairs: (index into mri, index into ct) of images of the same anatomy, or None.
     """
 
     metrics: dict
     images: dict[str, dict[str, np.ndarray]]
+    pairs: list[tuple[int, int]] | None = None
+
+    def find_truth(self, domain: str, index: int) -> np.ndarray | None:
+        """The true counterpart of input `index` of a domain, or None."""
+        own, other = (0, 1) if domain == "mri" else (1, 0)
+        for pair in self.pairs or []:
+            if pair[own] == index:
+                return self.images["ct" if domain == "mri" else "mri"]["input"][pair[other]]
+        return None
 
     def per_image_rows(self, names: dict[str, list[str]]) -> list[dict]:
         """One row an image: its name, and PSNR and SSIM of both kinds of cycle."""
@@ -90,7 +100,7 @@ def evaluate_translation(
         },
         "translation": _compare_with_truth(images, pairs, protocol),
     }
-    return TranslationResult(metrics, images)
+    return TranslationResult(metrics, images, pairs)
 
 
 def _cycle(image: np.ndarray, there: Callable, back: Callable, seed: int) -> dict:
@@ -154,14 +164,22 @@ def images_to_unit(images: np.ndarray) -> np.ndarray:
 
 
 def draw_translation_grid(result: TranslationResult, rows: int) -> np.ndarray:
-    """Draw input, translation, cycle and difference for `rows` images of each direction.
+    """Draw `rows` images of each direction, spread evenly over the set.
 
     Returns:
-        (H, W, 3) uint8; the images are spread evenly over the set.
+        (H, W, 3) uint8 with the columns input, translation, truth (in a paired set), cycle and
+        the difference of input and cycle.
     """
     lines = []
-    for part in (result.images["mri"], result.images["ct"]):
+    for domain, part in result.images.items():
         for index in np.linspace(0, len(part["input"]) - 1, rows).astype(int):
             image, translation, cycle = (part[k][index] for k in ("input", "translation", "cycle"))
-            lines.append([image, translation, cycle, np.abs(image - cycle)])
-    return draw_sample_grid(lines, ["input", "translation", "cycle", "|input - cycle|"])
+            line = [image, translation, cycle, np.abs(image - cycle)]
+            if result.pairs:
+                truth = result.find_truth(domain, index)
+                line.insert(2, np.zeros_like(image) if truth is None else truth)
+            lines.append(line)
+    titles = ["input", "translation", "cycle", "|input - cycle|"]
+    if result.pairs:
+        titles.insert(2, "truth")
+    return draw_sample_grid(lines, titles)
