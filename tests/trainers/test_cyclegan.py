@@ -252,7 +252,7 @@ def test_a_tiny_problem_is_learnt(trainer):
 
 def test_a_restored_state_goes_on_bit_for_bit(trainer, tmp_path):
     """Weights, optimisers, averages, pools, noise and counters all come back."""
-    batches = [make_batch(seed, 4) for seed in range(2)]
+    batches = [make_batch(seed) for seed in range(2)]
     trainer.train_on_batch(batches[0])
     save_run_state(trainer, tmp_path, {"step": 1})
     outcomes = []
