@@ -448,8 +448,9 @@ def vae_cyclegan_small() -> CycleGANConfig:
 def demo() -> CycleGANConfig:
     """A 64x64 CycleGAN for the built-in phantom: minutes on 2 cores.
 
-    Command: `make demo`.
-    Metric: not measured.
+    Command: `make demo`, 5.4 minutes on 2 CPU cores with the installation.
+    Metric: error against truth 0.0483 (MRI -> CT) and 0.0529 (CT -> MRI), not translating
+    0.1464; commit 931963e.
     """
     return CycleGANConfig(
         generator=VAEUNetConfig(
