@@ -41,14 +41,7 @@ def evaluate(arguments: EvaluateArguments) -> int:
     Raises:
         InputError: bad weights, data or options.
     """
-    if arguments.limit is not None and arguments.limit < 4:
-        raise InputError(f"--limit {arguments.limit}: expected at least 4 images per domain")
-    if not arguments.weights.is_dir():
-        raise InputError(
-            f"--weights {arguments.weights} is no folder: expected a run folder (both generators)"
-        )
-    if not 0 <= arguments.seed < 2**31:
-        raise InputError(f"--seed {arguments.seed}: expected 0 to 2147483647")
+    check_arguments(arguments)
     from keras_vaegan.checkpoints.run_config import find_commit, is_run
     from keras_vaegan.data.image import write_image
     from keras_vaegan.data.pipeline import find_image_root, load_test_sets
@@ -96,6 +89,22 @@ def evaluate(arguments: EvaluateArguments) -> int:
     print_summary(metrics)
     print(f"report: {arguments.out / 'report.html'}")
     return 0
+
+
+def check_arguments(arguments: EvaluateArguments) -> None:
+    """Refuse what can be told wrong before anything is loaded.
+
+    Raises:
+        InputError: a value out of range, or weights that are no folder.
+    """
+    if arguments.limit is not None and arguments.limit < 4:
+        raise InputError(f"--limit {arguments.limit}: expected at least 4 images per domain")
+    if not arguments.weights.is_dir():
+        raise InputError(
+            f"--weights {arguments.weights} is no folder: expected a run folder (both generators)"
+        )
+    if not 0 <= arguments.seed < 2**31:
+        raise InputError(f"--seed {arguments.seed}: expected 0 to 2147483647")
 
 
 def print_summary(metrics: dict) -> None:
