@@ -26,7 +26,8 @@ def measure(preset: str, precision: str, image_size: int, steps: int) -> dict:
 
     import tensorflow as tf
 
-    from keras_vaegan.config import get_preset, resize_config
+    from keras_vaegan.config import resize_config
+    from keras_vaegan.presets import get_preset
     from keras_vaegan.trainers.cyclegan import build_trainer
 
     config = dataclasses.replace(resize_config(get_preset(preset), image_size), precision=precision)

@@ -18,7 +18,7 @@ _HOMES = {
     "build_generator": "models",
     "build_trainer": "trainers.cyclegan",
     "evaluate_pairs": "evaluation.protocols",
-    "get_preset": "config",
+    "get_preset": "presets",
     "load_generator": "checkpoints.architecture",
     "load_legacy_h5": "checkpoints.legacy_h5",
     "save_legacy_h5": "checkpoints.legacy_h5",

@@ -1,4 +1,4 @@
-"""What a run is made of: frozen dataclasses, their checks, presets, JSON in and out.
+"""What a run is made of: frozen dataclasses, their checks, JSON in and out.
 
 A config is the whole record of a model or a run: two equal configs build equal networks. Change
 one with `dataclasses.replace`; every check runs again on the copy.
@@ -231,9 +231,11 @@ class LossConfig:
         kl_warmup_steps: Steps over which the KL weight rises linearly from 0.
         background_weight: Weight of the L1 that keeps air black: it looks at the
             translation where the input shows air around the head.
-        anchor: Where the networks start inside the head. A cycle is as happy with a negative as
-            with a copy, and the adversarial loss alone is slow to leave either: "negative" starts
-            with dark bone bright and bright fat dark, as CT and MRI have it; "copy" starts from
+        anchor: Where the networks start inside the head, with black air around it. A cycle is as
+            happy with a negative as with a copy, and the adversarial loss alone is slow to leave
+            either: "negative" starts with dark bone bright and bright fat dark, as CT and MRI
+            have it; "shell" does so close below the head's surface, where scalp and skull lie,
+            and of whatever is nearly white, and keeps the input deeper down; "copy" starts from
             the input itself.
         anchor_weight: Weight, at step 0, of the L1 to that start. It falls to 0 over
             `anchor_steps`, and the networks are then left free.
@@ -255,7 +257,7 @@ class LossConfig:
     kl_weight: float = 0.01
     kl_warmup_steps: int = 1000
     background_weight: float = 0.0
-    anchor: Literal["negative", "copy"] = "negative"
+    anchor: Literal["negative", "shell", "copy"] = "negative"
     anchor_weight: float = 0.0
     anchor_steps: int = 300
     cycle_noise: float = 0.02
@@ -264,7 +266,7 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         _require_choice("adversarial", self.adversarial, ("least_squares", "bce"))
-        _require_choice("anchor", self.anchor, ("negative", "copy"))
+        _require_choice("anchor", self.anchor, ("negative", "shell", "copy"))
         _require_choice(
             "discriminator_gradients", self.discriminator_gradients, ("independent", "joint")
         )
@@ -378,113 +380,6 @@ def resize_config(config: CycleGANConfig, image_size: int) -> CycleGANConfig:
     }
     return dataclasses.replace(config, **parts)
 
-
-def get_preset(name: str) -> CycleGANConfig:
-    """Look up a preset by name.
-
-    Args:
-        name: One of `PRESETS`.
-
-    Returns:
-        A frozen config; change it with `dataclasses.replace`.
-
-    Raises:
-        InputError: there is no such preset.
-    """
-    if name not in PRESETS:
-        raise InputError(
-            f"unknown preset {name!r}: expected one of {', '.join(sorted(PRESETS))}; see --help"
-        )
-    return PRESETS[name]()
-
-
-def vae_cyclegan() -> CycleGANConfig:
-    """System A as published: 256x256x3, batch 4 (8 with the copies), 50,000 steps, rate 1e-4.
-
-    Its losses alone: least squares, cycle L1 x10, KL; no cycle noise, background or anchor term.
-
-    Command: `python -m keras_vaegan.train --preset vae_cyclegan --data DIR --out RUN`.
-    Metric: not measured (a full run needs a GPU).
-    """
-    return CycleGANConfig(losses=LossConfig(cycle_noise=0.0))
-
-
-def vae_cyclegan_small() -> CycleGANConfig:
-    """System A sized for a CPU or a free Colab GPU: 256x256x1, heads aligned.
-
-    Command: `python -m keras_vaegan.train --preset vae_cyclegan_small --data DIR --out RUN`.
-    Metric: not measured.
-    """
-    return CycleGANConfig(
-        generator=VAEUNetConfig(
-            channels=1,
-            filters=(16, 32, 64, 128, 256),
-            kernel_sizes=(3, 3, 3, 3, 3),
-            num_residual_blocks=(0, 1, 2, 2, 1),
-            skip_levels=3,
-            groups=8,
-            latent_channels=32,
-        ),
-        discriminator=DiscriminatorConfig(
-            channels=1, filters=(48, 96, 192, 256), trunk_depth=1, groups=0
-        ),
-        data=DataConfig(channels=1, align="head"),
-        losses=LossConfig(
-            adversarial_weight=2.0,
-            ssim_weight=1.0,
-            background_weight=2.0,
-            anchor_weight=20.0,
-            anchor_steps=300,
-        ),
-        optimizer=OptimizerConfig(
-            learning_rate=3e-4, discriminator_learning_rate=4e-4, ema_decay=0.995
-        ),
-        batch_size=1,
-        steps=20_000,
-        steps_per_epoch=250,
-    )
-
-
-def demo() -> CycleGANConfig:
-    """A 64x64 CycleGAN for the built-in phantom: minutes on 2 cores.
-
-    Command: `make demo`, 5.4 minutes on 2 CPU cores with the installation.
-    Metric: error against truth 0.0483 (MRI -> CT) and 0.0529 (CT -> MRI), not translating
-    0.1464; commit 931963e.
-    """
-    return CycleGANConfig(
-        generator=VAEUNetConfig(
-            image_size=64,
-            channels=1,
-            filters=(16, 32, 64),
-            kernel_sizes=(5, 3, 3),
-            num_residual_blocks=(0, 1, 2),
-            skip_levels=2,
-            groups=8,
-            latent_channels=16,
-        ),
-        discriminator=DiscriminatorConfig(
-            image_size=64, channels=1, filters=(32, 64, 128, 128), trunk_depth=1, groups=0
-        ),
-        data=DataConfig(image_size=64, channels=1, validation_images=16),
-        losses=LossConfig(
-            adversarial_weight=2.0,
-            ssim_weight=1.0,
-            kl_warmup_steps=200,
-            background_weight=5.0,
-            anchor_weight=20.0,
-            anchor_steps=300,
-        ),
-        optimizer=OptimizerConfig(
-            learning_rate=4e-4, discriminator_learning_rate=6e-4, ema_decay=0.99
-        ),
-        batch_size=4,
-        steps=900,
-        steps_per_epoch=300,
-    )
-
-
-PRESETS = {f.__name__: f for f in (vae_cyclegan, vae_cyclegan_small, demo)}
 
 _KINDS = {
     kind.__name__: kind

@@ -12,11 +12,12 @@ from keras_vaegan.checkpoints.architecture import (
     load_generator,
     read_config,
 )
-from keras_vaegan.config import VALUE_RANGES, DataConfig, VAEUNetConfig, WeightsRecord
+from keras_vaegan.config import DataConfig, VAEUNetConfig, WeightsRecord
 from keras_vaegan.data.alignment import place_image
 from keras_vaegan.data.image import image_to_unit, to_channels, unit_to_image
 from keras_vaegan.data.pipeline import SMALLEST_SIDE
 from keras_vaegan.errors import InputError
+from keras_vaegan.models import run_generator
 
 
 class Translator:
@@ -62,15 +63,7 @@ class Translator:
         Returns:
             (N, S, S, C) float32 in [0, 1].
         """
-        low, high = VALUE_RANGES[self.data.value_range]
-        scaled = images.astype("float32") * (high - low) + low
-        outputs = [
-            keras.ops.convert_to_numpy(
-                self.generator(scaled[start : start + self.batch_size], training=sample)
-            )
-            for start in range(0, len(scaled), self.batch_size)
-        ]
-        return np.clip((np.concatenate(outputs) - low) / (high - low), 0, 1)
+        return run_generator(self.generator, images, self.data.value_range, self.batch_size, sample)
 
     def translate(
         self, image: np.ndarray, samples: int = 0

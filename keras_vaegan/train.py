@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from keras_vaegan.cli import run
-from keras_vaegan.config import CycleGANConfig, config_to_json, get_preset, resize_config
+from keras_vaegan.config import CycleGANConfig, config_to_json, resize_config
 from keras_vaegan.errors import InputError
+from keras_vaegan.presets import get_preset
 
 INTERRUPTED = 130
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from keras_vaegan import evaluate, train, translate
-from keras_vaegan.config import CycleGANConfig, config_to_dict, get_preset, resize_config
+from keras_vaegan.config import CycleGANConfig, config_to_dict, resize_config
 from keras_vaegan.data.image import read_image, write_image
 from keras_vaegan.data.phantom_rendering import PhantomSet, write_phantom_folders
 from keras_vaegan.errors import InputError
 from keras_vaegan.inference import Translator
+from keras_vaegan.presets import get_preset
 from keras_vaegan.trainers.callbacks import StopOnSignalOrLimit
 from keras_vaegan.trainers.cyclegan import WEIGHT_FILES, CycleGAN
 

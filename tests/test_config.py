@@ -6,7 +6,6 @@ import json
 import pytest
 
 from keras_vaegan.config import (
-    PRESETS,
     AugmentationConfig,
     CycleGANConfig,
     DataConfig,
@@ -16,10 +15,10 @@ from keras_vaegan.config import (
     config_from_dict,
     config_to_dict,
     config_to_json,
-    get_preset,
     resize_config,
 )
 from keras_vaegan.errors import InputError
+from keras_vaegan.presets import PRESETS, get_preset
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -25,6 +25,7 @@ ALLOWED = {
     "errors": set(),
     "files": set(),
     "config": set(),
+    "presets": set(),
     "cli": set(),
     "models": set(),
     "data": set(),

@@ -64,7 +64,11 @@ class Placement:
 
 
 def place_image(
-    image: np.ndarray, size: int, resize: str = "pad", align: str = "none"
+    image: np.ndarray,
+    size: int,
+    resize: str = "pad",
+    align: str = "none",
+    partner: np.ndarray | None = None,
 ) -> tuple[np.ndarray, Placement]:
     """Fit an image into a square of `size` pixels.
 
@@ -74,12 +78,14 @@ def place_image(
         resize: "pad" keeps the aspect on a centred black square, "stretch" fills the square.
         align: "head" takes the square around the head's bounding box, with a margin, instead of
             the whole frame; "none" the whole frame.
+        partner: Another picture of the same anatomy and field of view, in any number of pixels:
+            the box then holds the heads of both, so that the two stay in register.
 
     Returns:
         (square, placement): (size, size[, C]) of the same dtype, area-averaged where it shrinks
         and cubic where it grows, and the way back.
     """
-    placement = _choose_region(image, resize, align)
+    placement = _choose_region(image, resize, align, partner)
     return _resize(placement.crop(image), (size, size)), placement
 
 
@@ -114,19 +120,33 @@ def find_head_box(gray: np.ndarray) -> tuple[int, int, int, int]:
     return int(top), int(left), int(height), int(width)
 
 
-def _choose_region(image: np.ndarray, resize: str, align: str) -> Placement:
+def _choose_region(
+    image: np.ndarray, resize: str, align: str, partner: np.ndarray | None
+) -> Placement:
     """The region of the frame that is to fill the square."""
     shape = image.shape[:2]
-    top, left, height, width = 0, 0, *shape
+    top, left, bottom, right = 0.0, 0.0, *map(float, shape)
     side = max(shape)
     if align == "head":
-        gray = image if image.ndim == 2 else image.mean(axis=-1)
-        top, left, height, width = find_head_box(gray)
-        side = round(max(height, width) * (1 + 2 * HEAD_MARGIN))
+        top, left, bottom, right = _find_head_edges(image)
+        if partner is not None:
+            scale = max(shape) / max(partner.shape[:2])
+            shift = np.array(shape) / 2 - scale * np.array(partner.shape[:2]) / 2
+            other = _find_head_edges(partner) * scale + [*shift, *shift]
+            top, left = min(top, other[0]), min(left, other[1])
+            bottom, right = max(bottom, other[2]), max(right, other[3])
+        side = round(max(bottom - top, right - left) * (1 + 2 * HEAD_MARGIN))
     elif resize == "stretch":
         return Placement(shape, 0, 0, *shape)
-    centre_y, centre_x = top + height / 2, left + width / 2
+    centre_y, centre_x = (top + bottom) / 2, (left + right) / 2
     return Placement(shape, round(centre_y - side / 2), round(centre_x - side / 2), side, side)
+
+
+def _find_head_edges(image: np.ndarray) -> np.ndarray:
+    """(top, left, bottom, right) of the head's box, in pixels."""
+    gray = image if image.ndim == 2 else image.mean(axis=-1)
+    top, left, height, width = find_head_box(gray)
+    return np.array([top, left, top + height, left + width], "float64")
 
 
 def _resize(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -75,8 +75,8 @@ def load_test_sets(root: str | Path, config: DataConfig, limit: int | None = Non
 
     Args:
         root: Folder with testA (CT) and testB (MRI).
-        config: Preparation of the images. In a paired set both images of a pair are placed by
-            themselves; with align="head" each by its own head.
+        config: Preparation of the images; in a paired set align="head" crops both images of a
+            pair to one box.
         limit: Images per domain at most, spread evenly; of a paired set, whole pairs.
 
     Returns:
@@ -92,9 +92,11 @@ def load_test_sets(root: str | Path, config: DataConfig, limit: int | None = Non
     if paired and limit is not None:
         chosen = set(_spread(common, limit))
         files = {name: [p for p in paths if p.stem in chosen] for name, paths in files.items()}
+    by_stem = {name: {p.stem: p for p in paths} for name, paths in files.items()}
     result: dict = {}
-    for name, paths in files.items():
-        images, names = _load_files(_spread(paths, limit), config)
+    for name, other in (TEST_FOLDERS, TEST_FOLDERS[::-1]):
+        partners = by_stem[other] if paired and config.align != "none" else {}
+        images, names = _load_files(_spread(files[name], limit), config, partners)
         result[name] = {"images": images, "names": names}
     ct_index = {Path(name).stem: i for i, name in enumerate(result["testA"]["names"])}
     pairs = [
@@ -164,8 +166,8 @@ def make_unpaired_dataset(
     return both.with_options(options).prefetch(tf.data.AUTOTUNE)
 
 
-def _prepare(path: Path, config: DataConfig) -> np.ndarray:
-    """File -> (S, S, C) uint8 or uint16."""
+def _prepare(path: Path, config: DataConfig, partner: Path | None = None) -> np.ndarray:
+    """File -> (S, S, C) uint8 or uint16; placed together with its partner's, where it has one."""
     image = read_image(path)
     if min(image.shape[:2]) < SMALLEST_SIDE:
         raise InputError(
@@ -176,9 +178,21 @@ def _prepare(path: Path, config: DataConfig) -> np.ndarray:
         low, high = float(image.min()), float(image.max())
         image = ((image - low) / max(high - low, 1e-12) * 65535).round().astype("uint16")
     square, _ = place_image(
-        to_channels(image, config.channels), config.image_size, config.resize, config.align
+        to_channels(image, config.channels),
+        config.image_size,
+        config.resize,
+        config.align,
+        partner and _read_if_usable(partner),
     )
     return square
+
+
+def _read_if_usable(path: Path) -> np.ndarray | None:
+    """An image, or None where its own turn will report what is wrong with it."""
+    try:
+        return read_image(path)
+    except InputError:
+        return None
 
 
 def _spread(items: list, limit: int | None) -> list:
@@ -190,12 +204,14 @@ def _spread(items: list, limit: int | None) -> list:
     return [items[i] for i in np.linspace(0, len(items) - 1, limit).astype(int)]
 
 
-def _load_files(paths: list[Path], config: DataConfig) -> tuple[np.ndarray, list[str]]:
-    """Decode files of one folder as `load_images` says."""
+def _load_files(
+    paths: list[Path], config: DataConfig, partners: dict[str, Path] | None = None
+) -> tuple[np.ndarray, list[str]]:
+    """Decode files of one folder as `load_images` says; `partners` by stem share their box."""
 
     def prepare(path: Path) -> np.ndarray | InputError:
         try:
-            return _prepare(path, config)
+            return _prepare(path, config, (partners or {}).get(path.stem))
         except InputError as error:
             return error
 

@@ -7,9 +7,16 @@ import keras
 from keras_vaegan.config import DiscriminatorConfig, VAEUNetConfig, WeightsRecord
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.discriminators import build_discriminator
+from keras_vaegan.models.running import run_generator
 from keras_vaegan.models.vae_unet import build_generator, with_latents
 
-__all__ = ["build_discriminator", "build_generator", "build_model", "with_latents"]
+__all__ = [
+    "build_discriminator",
+    "build_generator",
+    "build_model",
+    "run_generator",
+    "with_latents",
+]
 
 _BUILDERS = {VAEUNetConfig: build_generator, DiscriminatorConfig: build_discriminator}
 

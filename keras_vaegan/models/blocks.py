@@ -76,7 +76,9 @@ def apply_upsampling(x, filters: int, kernel_size: int, kind: str, seeds: Seeds,
     """Double the resolution. (N, H, W, C) -> (N, 2H, 2W, filters).
 
     "nearest" and "bilinear" resize and then convolve, which every output pixel takes part in
-    equally; "transpose" leaves the resizing to a strided transposed convolution.
+    equally; "transpose" leaves the resizing to a strided transposed convolution. Where the
+    features become fewer, a 1x1 convolution makes them so before the resize (the two commute),
+    which halves the cost.
 
     Reference: Odena et al. 2016, "Deconvolution and Checkerboard Artifacts".
     """
@@ -89,6 +91,8 @@ def apply_upsampling(x, filters: int, kernel_size: int, kind: str, seeds: Seeds,
             name=f"{name}_transpose",
             kernel_initializer=seeds.initializer(),
         )(x)
+    if x.shape[-1] > filters:
+        x = apply_conv(x, filters, 1, seeds, f"{name}_project", gain=0.5)
     x = layers.UpSampling2D(2, interpolation=kind, name=f"{name}_resize")(x)
     return apply_conv(x, filters, kernel_size, seeds, f"{name}_conv")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from keras_vaegan.checkpoints.run_state import save_run_state
-from keras_vaegan.config import VALUE_RANGES
 from keras_vaegan.data.image import write_image
 from keras_vaegan.evaluation.report import draw_history
 from keras_vaegan.evaluation.translation import (
@@ -21,6 +21,7 @@ from keras_vaegan.evaluation.translation import (
     images_to_unit,
 )
 from keras_vaegan.files import atomic_path
+from keras_vaegan.models import run_generator
 
 SAMPLE_ROWS = 3
 
@@ -112,9 +113,10 @@ class RunRecorder(keras.callbacks.Callback):
         }
         is_best = False
         if len(self.mri) and len(self.ct):
+            value_range = self.model.config.data.value_range
             result = evaluate_translation(
-                make_translate_function(self.model.g_target_ema, self.model.config.data),
-                make_translate_function(self.model.g_source_ema, self.model.config.data),
+                partial(run_generator, self.model.g_target_ema, value_range=value_range),
+                partial(run_generator, self.model.g_source_ema, value_range=value_range),
                 self.mri,
                 self.ct,
             )
@@ -157,18 +159,6 @@ class RunRecorder(keras.callbacks.Callback):
             "history": self.history,
         }
         save_run_state(self.model, self.folder / "state", extra)
-
-
-def make_translate_function(generator: keras.Model, data, batch_size: int = 8):
-    """Wrap a generator as (N, S, S, C) float32 in [0, 1] -> the same."""
-    low, high = VALUE_RANGES[data.value_range]
-
-    def translate(images: np.ndarray) -> np.ndarray:
-        scaled = (images * (high - low) + low).astype("float32")
-        outputs = generator.predict(scaled, batch_size=batch_size, verbose=0)
-        return np.clip((outputs - low) / (high - low), 0, 1).astype("float32")
-
-    return translate
 
 
 def summarise(metrics: dict) -> dict:

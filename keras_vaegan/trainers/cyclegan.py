@@ -22,6 +22,7 @@ from keras_vaegan.trainers.distribution import (
 from keras_vaegan.trainers.image_pool import ImagePool
 from keras_vaegan.trainers.losses import (
     adversarial_loss,
+    choose_start,
     find_background,
     kl_loss,
     mean_absolute_error,
@@ -200,12 +201,12 @@ class CycleGAN(keras.Model):
             return {}
         unit, fake = self._to_unit(image), self._to_unit(fake)
         air = find_background(unit)
-        start = unit if settings.anchor == "copy" else 1.0 - unit
         losses = {}
         if settings.background_weight:
             losses[f"background_{name}"] = tf.reduce_mean(fake * air)
         if settings.anchor_weight:
-            losses[f"anchor_{name}"] = tf.reduce_mean(tf.abs(fake - start) * (1 - air))
+            start = choose_start(unit, air, settings.anchor)
+            losses[f"anchor_{name}"] = mean_absolute_error(fake, start)
         return losses
 
     def _hide_nothing(self, image, seed):

@@ -59,6 +59,33 @@ def find_background(unit):
     return 1.0 - head[:, reach:-reach, reach:-reach]
 
 
+def choose_start(unit, air, anchor: str):
+    """Draw the first, rough translation that the anchor loss pulls a network to.
+
+    Args:
+        unit: (N, H, W, C) images in [0, 1].
+        air: (N, H, W, 1) float32 of `find_background`.
+        anchor: "copy", "negative", or "shell": the negative near the head's surface (to a depth
+            of a twelfth of the image side) and of whatever is nearly white, the input elsewhere.
+
+    Returns:
+        (N, H, W, C) float32 in [0, 1], black in the air.
+    """
+    if anchor == "shell":
+        inverted = ops.maximum(_find_shell(air), ops.clip((unit - 0.7) / 0.2, 0.0, 1.0))
+    else:
+        inverted = {"copy": 0.0, "negative": 1.0}[anchor]
+    return (inverted * (1 - unit) + (1 - inverted) * unit) * (1 - air)
+
+
+def _find_shell(air):
+    """1 from the air to a depth of a twelfth of the side, falling to 0 within a 24th around it."""
+    reach, blur = air.shape[1] // 6 | 1, air.shape[1] // 24 | 1
+    for window in ((reach, 1), (1, reach)):
+        air = ops.max_pool(air, window, strides=1, padding="same")
+    return ops.average_pool(air, blur, strides=1, padding="same")
+
+
 def kl_loss(z_mean, z_log_var):
     """KL divergence of N(z_mean, exp(z_log_var)) from the standard normal.
 

@@ -12,10 +12,10 @@ from keras_vaegan.config import (
     DiscriminatorConfig,
     VAEUNetConfig,
     WeightsRecord,
-    get_preset,
 )
 from keras_vaegan.errors import InputError
 from keras_vaegan.models import build_discriminator, build_generator
+from keras_vaegan.presets import get_preset
 
 CONFIG = VAEUNetConfig(
     image_size=16, channels=1, filters=(8, 16), kernel_sizes=(5, 3), num_residual_blocks=(0, 1),

@@ -143,6 +143,23 @@ def test_type_and_channels_are_kept(channels, dtype):
     assert placement.restore(square).shape == image.shape
 
 
+def test_partners_share_one_box_at_any_resolution():
+    large, small = make_head((400, 520), (200, 260), (120, 90)), make_head((200, 200), (90, 90))
+    small = cv2.resize(make_head((400, 520), (180, 250), (90, 110)), (260, 200))
+    first, _ = place_image(large, 128, align="head", partner=small)
+    second, _ = place_image(small, 128, align="head", partner=large)
+    alone, _ = place_image(large, 128, align="head")
+    both = cv2.resize(large, (260, 200), interpolation=cv2.INTER_AREA)
+    same, _ = place_image(both, 128, align="head", partner=large)
+    assert np.abs(first.astype(int) - alone).mean() > 5
+    assert np.abs(same.astype(int) - alone).mean() < 2
+    # The same point of the anatomy lies at the same place of both squares.
+    box = np.array(find_head_box(second), "float64")
+    whole, part = np.array(find_head_box(first), "float64"), 128 / (2 * 120 * 1.08)
+    centre = (box[:2] + box[2:] / 2) - (whole[:2] + whole[2:] / 2)
+    np.testing.assert_allclose(centre, np.array([180 - 200, 250 - 260]) * part, atol=2.5)
+
+
 def test_real_heads_fill_the_square(real_images):
     for folder in ("testA", "testB"):
         sides = []

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vaegan.config import DiscriminatorConfig, VAEUNetConfig, WeightsRecord, get_preset
+from keras_vaegan.config import DiscriminatorConfig, VAEUNetConfig, WeightsRecord
 from keras_vaegan.errors import InputError
 from keras_vaegan.models import build_discriminator, build_generator, build_model, with_latents
+from keras_vaegan.presets import get_preset
 
 TINY = VAEUNetConfig(
     image_size=32,

@@ -286,3 +286,5 @@ def test_the_anchor_and_the_air(eager, anchor, expected):
     glow = tf.zeros((1, SIZE, SIZE, 1))  # mid gray everywhere
     losses = eager._start_losses("target", tf.constant(2 * unit - 1), glow)
     assert float(losses["background_target"]) == pytest.approx(0.5 * (1 - 0.25), rel=1e-5)
+    off = 0.5 * (1 - 0.25) + abs(0.5 - expected) * 0.25
+    assert float(losses["anchor_target"]) == pytest.approx(off, rel=1e-5)
