@@ -237,10 +237,10 @@ class LossConfig:
             have it; "shell" does so close below the head's surface, where scalp and skull lie,
             and of whatever is nearly white, and keeps the input deeper down; "copy" starts from
             the input itself.
-        anchor_weight: Weight, at step 0, of the L1 to that start. It falls to 0 over
-            `anchor_steps`, and the networks are then left free.
-        anchor_steps: Steps over which `anchor_weight` falls, and `adversarial_weight` rises,
-            linearly; without an anchor the adversarial loss is at full weight from the start.
+        anchor_weight: Weight of the L1 to that start; 0 for no anchor.
+        anchor_steps: Steps of the anchored start. In its first half the anchor stands alone with
+            the background and KL terms; in the second it falls to 0 linearly, while the
+            adversarial, cycle, SSIM and identity losses rise from 0 to their weights.
         cycle_noise: Standard deviation, on the [0, 1] scale, of the noise added to a translation
             before it is cycled back, so that information hidden in it does not count.
         discriminator_gradients: "independent" normalises each head's gradient before adding,

@@ -45,12 +45,12 @@ def vae_cyclegan_small() -> CycleGANConfig:
         ),
         data=DataConfig(channels=1, align="head"),
         losses=LossConfig(
-            adversarial_weight=2.0,
+            adversarial_weight=3.0,
             ssim_weight=1.0,
             background_weight=5.0,
             anchor="shell",
             anchor_weight=20.0,
-            anchor_steps=300,
+            anchor_steps=600,
         ),
         optimizer=OptimizerConfig(
             learning_rate=3e-4, discriminator_learning_rate=4e-4, ema_decay=0.995

@@ -224,20 +224,21 @@ class CycleGAN(keras.Model):
         return (image - low) / (high - low)
 
     def _weigh(self, losses: dict):
-        """Sum the terms with the config's weights; the anchor gives way to the adversarial loss."""
+        """Sum the terms with the config's weights; the anchor gives way to the CycleGAN losses."""
         settings = self.config.losses
         step = tf.cast(self.trained_steps.value, tf.float32)
         kl_share = tf.minimum(1.0, (step + 1) / max(1, settings.kl_warmup_steps))
         ssim_share = tf.minimum(1.0, (step + 1) / max(1, settings.ssim_warmup_steps))
-        anchor_share = tf.maximum(0.0, 1.0 - step / max(1, settings.anchor_steps))
+        anchor_share = tf.clip_by_value(2.0 - 2.0 * step / max(1, settings.anchor_steps), 0.0, 1.0)
         anchor_share *= float(settings.anchor_weight > 0)
+        free_share = 1.0 - anchor_share
         weights = {
-            "adversarial": settings.adversarial_weight * (1.0 - anchor_share),
+            "adversarial": settings.adversarial_weight * free_share,
             "background": settings.background_weight,
             "anchor": settings.anchor_weight * anchor_share,
-            "cycle": settings.cycle_weight,
-            "ssim": settings.ssim_weight * ssim_share,
-            "identity": settings.identity_weight,
+            "cycle": settings.cycle_weight * free_share,
+            "ssim": settings.ssim_weight * ssim_share * free_share,
+            "identity": settings.identity_weight * free_share,
             "kl": settings.kl_weight * kl_share,
         }
         return tf.add_n([weights[name.split("_")[0]] * loss for name, loss in losses.items()])
