@@ -19,6 +19,7 @@ _HOMES = {
     "build_trainer": "trainers.cyclegan",
     "evaluate_pairs": "evaluation.protocols",
     "get_preset": "presets",
+    "inspect_checkpoint": "checkpoints.inspect",
     "load_generator": "checkpoints.architecture",
     "load_legacy_h5": "checkpoints.legacy_h5",
     "save_legacy_h5": "checkpoints.legacy_h5",

@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "train a preset on a folder of images",
     "translate": "translate images or folders with trained weights",
     "evaluate": "measure a run: cycles, realism, and translation error where truth exists",
+    "convert": "inspect, rebuild and rewrite Keras weight files",
     "phantom": "write procedural heads in the layout of the real data set",
     "download": "fetch the Kaggle CT and MRI set",
 }

@@ -30,7 +30,7 @@ class VAEUNetConfig:
         num_residual_blocks: Residual blocks per level, in the encoder and again in the decoder.
         skip_levels: How many of the coarsest levels above the latent pass their features to the
             decoder. All of them invite the network to copy its input; too few lose the anatomy.
-        groups: Groups of the group normalisation.
+        groups: Groups of the group normalisation; -1 for instance normalisation, 0 for none.
         latent: "spatial" keeps a map of latent vectors, "dense" one vector for the image.
         latent_channels: Latent channels (spatial) or dimensions (dense).
         upsampling: "nearest" or "bilinear" resize before a convolution, or "transpose" (a strided
@@ -72,12 +72,7 @@ class VAEUNetConfig:
                 f"{len(self.filters)} values, one per level of filters",
             )
         _require(all(k % 2 for k in self.kernel_sizes), "kernel_sizes", self.kernel_sizes, "odd")
-        _require(
-            all(f % self.groups == 0 for f in self.filters),
-            "filters",
-            self.filters,
-            f"multiples of groups={self.groups}",
-        )
+        _check_groups(self.groups, self.filters)
         _require(
             0 <= self.skip_levels < len(self.filters),
             "skip_levels",
@@ -102,7 +97,7 @@ class DiscriminatorConfig:
         num_heads: Number of levels, counted from the coarsest, that carry a head.
         head_kernel_size: Kernel of each head's output convolution.
         trunk_depth: Convolutions per level (the first one strides).
-        groups: Groups of the group normalisation; 0 for no normalisation.
+        groups: Groups of the group normalisation; -1 for instance normalisation, 0 for none.
         seed: Seed of the initial weights.
 
     Reference: System A as described publicly; filters are our reading.
@@ -130,13 +125,7 @@ class DiscriminatorConfig:
             f"1 to {len(self.filters)}, the number of levels",
         )
         _require(self.trunk_depth >= 1, "trunk_depth", self.trunk_depth, "at least 1")
-        if self.groups:
-            _require(
-                all(f % self.groups == 0 for f in self.filters),
-                "filters",
-                self.filters,
-                f"multiples of groups={self.groups}",
-            )
+        _check_groups(self.groups, self.filters)
         _check_image(self.image_size, self.channels, self.stride)
 
 
@@ -449,6 +438,17 @@ def _require(condition: bool, name: str, value: Any, expected: str) -> None:
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Refuse a value that is not among the choices."""
     _require(value in choices, name, value, f"one of {', '.join(choices)}")
+
+
+def _check_groups(groups: int, filters: tuple[int, ...]) -> None:
+    """Check that a normalisation's groups divide every level's features."""
+    _require(groups >= -1, "groups", groups, "a number of groups, 0 or -1")
+    _require(
+        groups <= 0 or all(f % groups == 0 for f in filters),
+        "filters",
+        filters,
+        f"multiples of groups={groups}",
+    )
 
 
 def _check_image(image_size: int, channels: int, stride: int) -> None:

@@ -50,14 +50,14 @@ def vae_cyclegan_small() -> CycleGANConfig:
             background_weight=5.0,
             anchor="shell",
             anchor_weight=20.0,
-            anchor_steps=600,
+            anchor_steps=400,
         ),
         optimizer=OptimizerConfig(
-            learning_rate=3e-4, discriminator_learning_rate=4e-4, ema_decay=0.995
+            learning_rate=3e-4, discriminator_learning_rate=1e-3, ema_decay=0.995
         ),
         batch_size=1,
         steps=20_000,
-        steps_per_epoch=250,
+        steps_per_epoch=500,
     )
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras_vaegan.checkpoints.legacy_h5 import (
+from keras_vaegan.checkpoints.h5_file import (
     CONFIG_ATTRIBUTE,
-    load_legacy_h5,
+    WeightFile,
     open_h5,
     read_text_attribute,
+    read_weight_file,
 )
+from keras_vaegan.checkpoints.infer import infer_config
+from keras_vaegan.checkpoints.legacy_config import rebuild_model
+from keras_vaegan.checkpoints.legacy_h5 import load_weight_file
 from keras_vaegan.config import DiscriminatorConfig, WeightsRecord, config_from_dict
 from keras_vaegan.errors import InputError
 from keras_vaegan.models import build_model
@@ -40,6 +45,15 @@ def read_config(path: str | Path) -> Any:
             f"{path} holds no {CONFIG_ATTRIBUTE}: expected a file as `train` writes it; build its "
             "model with build_generator(config) and call load_legacy_h5(model, path)"
         )
+    return parse_config(text, path)
+
+
+def parse_config(text: str, path: str | Path) -> Any:
+    """The config behind an embedded text.
+
+    Raises:
+        InputError: it is damaged.
+    """
     try:
         return config_from_dict(json.loads(text))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
@@ -77,27 +91,68 @@ def find_generator_file(path: str | Path, direction: str | None = None) -> Path:
     )
 
 
-def load_generator(path: str | Path, direction: str | None = None) -> keras.Model:
+def load_generator(
+    path: str | Path,
+    direction: str | None = None,
+    replacements: Mapping[str, str] | None = None,
+    assume: Mapping[str, object] | None = None,
+) -> keras.Model:
     """Rebuild a generator, weights included, from its file alone.
 
+    The architecture comes from the config that this package embeds, else from a full-model
+    file's own config, else from the kinds and shapes of the weights.
+
     Args:
-        path: Weight file with an embedded config, or a run folder.
+        path: Weight file or full-model file (`.h5`) of Keras 1, 2 or 3, or a run folder.
         direction: "mri2ct" or "ct2mri"; needed for a folder.
+        replacements: What stands for Lambda layers; see `legacy_config.rebuild_model`.
+        assume: Fields that weights alone do not tell; see `infer.infer_config`.
 
     Returns:
-        A Functional model, (N, S, S, C) -> (N, S, S, C) in the config's value range.
+        A Functional model, (N, H, W, C) -> (N, H, W, C) in the network's own value range.
 
     Raises:
-        InputError: no such file, no embedded config, no generator, or weights that do not fit.
+        InputError: no such file, no generator, an architecture that cannot be told, or weights
+            that do not fit.
     """
     file = find_generator_file(path, direction)
-    config = read_config(file)
+    model, config = load_model(file, replacements, assume)
     kind = config.model if isinstance(config, WeightsRecord) else config
     if isinstance(kind, DiscriminatorConfig):
         raise InputError(
             f"{file} holds a discriminator: expected a generator; use "
             f"{' or '.join(GENERATOR_FILES.values())}"
         )
-    model = build_model(config)
-    load_legacy_h5(model, file)
     return model
+
+
+def load_model(
+    path: str | Path,
+    replacements: Mapping[str, str] | None = None,
+    assume: Mapping[str, object] | None = None,
+) -> tuple[keras.Model, Any]:
+    """Rebuild any model from its file alone; arguments and errors as `load_generator`'s.
+
+    Returns:
+        (model, config): the model with its weights, and our config where one was embedded or
+        inferred, else None.
+    """
+    file = read_weight_file(path)
+    model, config = build_from_file(file, replacements, assume)
+    load_weight_file(model, file)
+    return model, config
+
+
+def build_from_file(
+    file: WeightFile,
+    replacements: Mapping[str, str] | None = None,
+    assume: Mapping[str, object] | None = None,
+) -> tuple[keras.Model, Any]:
+    """Build the model that a file tells, without its weights; as `load_model` otherwise."""
+    if file.own_config is not None:
+        config = parse_config(file.own_config, file.path)
+        return build_model(config), config
+    if file.model_config is not None:
+        return rebuild_model(file, replacements)[0], None
+    config = infer_config(file, dict(assume or {})).config
+    return build_model(config), config

@@ -13,7 +13,7 @@ import keras
 import ml_dtypes  # noqa: F401  (gives NumPy the name "bfloat16")
 import numpy as np
 
-from keras_vaegan.checkpoints.legacy_h5 import UnreadableFile, create_h5, find_dataset, open_h5
+from keras_vaegan.checkpoints.h5_file import UnreadableFile, create_h5, find_dataset, open_h5
 from keras_vaegan.errors import InputError
 
 CURRENT = "state.h5"

@@ -49,7 +49,7 @@ def apply_conv(
 
 
 def apply_norm_activation(x, groups: int, name: str):
-    """Group normalisation (none where groups is 0) and LeakyReLU. Shape unchanged."""
+    """Group (-1: instance, 0: no) normalisation and LeakyReLU. Shape unchanged."""
     if groups:
         x = GroupNormalization(groups, epsilon=1e-3, name=f"{name}_norm")(x)
     return layers.LeakyReLU(LEAKY_SLOPE, name=f"{name}_activation")(x)

@@ -42,32 +42,65 @@ class Sampling(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_vaegan")
+class SoftLimit(keras.layers.Layer):
+    """Bound values smoothly: limit * tanh(x / limit), which is x near 0.
+
+    Args:
+        limit: Largest absolute value of the output.
+
+    Inputs: any shape. Returns: the same shape.
+    """
+
+    def __init__(self, limit: float = 10.0, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.limit = limit
+
+    def call(self, inputs):
+        return self.limit * ops.tanh(inputs / self.limit)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "limit": self.limit}
+
+
+@keras.saving.register_keras_serializable(package="keras_vaegan")
 class GroupNormalization(keras.layers.GroupNormalization):
-    """Group normalisation whose statistics are always float32, in two passes over the data.
+    """Group normalisation whose statistics are always float32.
 
     The same weights, names and result as `keras.layers.GroupNormalization`; the scale and shift
-    are folded per channel first, so that the image is read once for the statistics and once
-    for the result. In 16-bit precision only that last multiply-add is 16-bit.
+    are folded per channel first. In 16-bit precision the variance comes from the mean square, so
+    that the image is read once for the statistics and once for the result, and only that last
+    multiply-add is 16-bit; in float32 it comes from the deviations, which loses no digits.
 
     Reference: Wu & He 2018, "Group Normalization".
     """
 
     def call(self, inputs):
         channels = inputs.shape[-1]
+        groups = channels if self.groups == -1 else self.groups
         axes = list(range(1, len(inputs.shape) - 1))
-        group_shape = (-1, *[1] * len(axes), self.groups, channels // self.groups)
+        ones = [1] * len(axes)
+        group_shape, flat = (-1, *ones, groups, channels // groups), (-1, *ones, channels)
         wide = ops.cast(inputs, "float32")
-        mean = ops.mean(wide, axis=axes, keepdims=True)
-        square = ops.mean(ops.square(wide), axis=axes, keepdims=True)
-        group_mean = ops.mean(ops.reshape(mean, group_shape), axis=-1, keepdims=True)
-        group_square = ops.mean(ops.reshape(square, group_shape), axis=-1, keepdims=True)
-        variance = ops.maximum(group_square - ops.square(group_mean), 0.0)
-        inverse = ops.rsqrt(variance + self.epsilon)
+
+        def average(values):
+            """Mean over a group's positions and channels, (N, 1.., groups, 1)."""
+            means = ops.mean(values, axis=axes, keepdims=True)
+            return ops.mean(ops.reshape(means, group_shape), axis=-1, keepdims=True)
+
+        mean = average(wide)
+        if self.compute_dtype == "float32":
+            centre = ops.reshape(ops.repeat(mean, channels // groups, axis=-1), flat)
+            variance = average(ops.square(wide - centre))
+        else:
+            variance = ops.maximum(average(ops.square(wide)) - ops.square(mean), 0.0)
         gamma = ops.reshape(self._weight(self.gamma, 1.0, channels), group_shape[1:])
         beta = ops.reshape(self._weight(self.beta, 0.0, channels), group_shape[1:])
-        flat = (-1, *[1] * len(axes), channels)
-        scale = ops.reshape(inverse * gamma, flat)
-        shift = ops.reshape(beta - group_mean * inverse * gamma, flat)
+        scale = ops.rsqrt(variance + self.epsilon) * gamma
+        shift = ops.reshape(beta - mean * scale, flat)
+        scale = ops.reshape(scale, flat)
         return inputs * ops.cast(scale, inputs.dtype) + ops.cast(shift, inputs.dtype)
 
     @staticmethod
@@ -91,3 +124,87 @@ class AverageChannels(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+
+@keras.saving.register_keras_serializable(package="keras_vaegan")
+class LegacyInstanceNormalization(keras.layers.Layer):
+    """keras_contrib's InstanceNormalization, for weight files of its time.
+
+    Differs from a group normalisation in that epsilon is added to the standard deviation, and
+    that `axis=None` takes the statistics over height, width and channels together, with one
+    gamma and one beta of shape (1,).
+
+    Args:
+        axis: Axis that keeps its own statistics, gamma and beta; None for none.
+        epsilon: Added to the standard deviation.
+        center, scale: Whether there is a beta, a gamma.
+
+    Inputs: (N, ..., C). Returns: the same shape.
+    """
+
+    def __init__(
+        self, axis: int | None = None, epsilon: float = 1e-3, center=True, scale=True, **kwargs
+    ) -> None:
+        super().__init__(**kwargs)
+        self.axis, self.epsilon, self.center, self.scale = axis, epsilon, center, scale
+
+    def build(self, input_shape) -> None:
+        size = (1,) if self.axis is None else (input_shape[self.axis],)
+        self.gamma = self.beta = None
+        if self.scale:
+            self.gamma = self.add_weight(shape=size, initializer="ones", name="gamma")
+        if self.center:
+            self.beta = self.add_weight(shape=size, initializer="zeros", name="beta")
+
+    def call(self, inputs):
+        rank = len(inputs.shape)
+        kept = None if self.axis is None else self.axis % rank
+        axes = [axis for axis in range(1, rank) if axis != kept]
+        shape = [1] * rank
+        if kept is not None:
+            shape[kept] = inputs.shape[kept]
+        wide = ops.cast(inputs, "float32")
+        mean = ops.mean(wide, axis=axes, keepdims=True)
+        deviation = ops.std(wide, axis=axes, keepdims=True) + self.epsilon
+        result = (wide - mean) / deviation
+        if self.gamma is not None:
+            result = result * ops.reshape(ops.cast(self.gamma, "float32"), shape)
+        if self.beta is not None:
+            result = result + ops.reshape(ops.cast(self.beta, "float32"), shape)
+        return ops.cast(result, inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self) -> dict:
+        fields = {name: getattr(self, name) for name in ("axis", "epsilon", "center", "scale")}
+        return {**super().get_config(), **fields}
+
+
+@keras.saving.register_keras_serializable(package="keras_vaegan")
+class ReflectionPadding2D(keras.layers.Layer):
+    """Pad height and width by mirroring, the edge pixel not repeated.
+
+    Args:
+        padding: Pixels on every side, or (rows, columns).
+
+    Inputs: (N, H, W, C). Returns: (N, H + 2 rows, W + 2 columns, C).
+    """
+
+    def __init__(self, padding: int | tuple[int, int] = 1, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.padding = (padding, padding) if isinstance(padding, int) else tuple(padding)
+
+    def call(self, inputs):
+        rows, columns = self.padding
+        pads = ((0, 0), (rows, rows), (columns, columns), (0, 0))
+        return ops.pad(inputs, pads, mode="reflect")
+
+    def compute_output_shape(self, input_shape):
+        count, height, width, channels = input_shape
+        rows, columns = self.padding
+        grown = [side and side + 2 * pad for side, pad in ((height, rows), (width, columns))]
+        return (count, *grown, channels)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "padding": self.padding}

@@ -15,7 +15,7 @@ from keras_vaegan.models.blocks import (
     apply_residual,
     apply_upsampling,
 )
-from keras_vaegan.models.layers import AverageChannels, Sampling
+from keras_vaegan.models.layers import AverageChannels, Sampling, SoftLimit
 
 LOG_VAR_LIMIT = 10.0
 
@@ -112,12 +112,11 @@ def _apply_latent(x, config: VAEUNetConfig, seeds: Seeds):
             apply_conv(x, config.latent_channels, 1, seeds, name, gain=gain, dtype="float32")
             for name, gain in (("z_mean", 0.5), ("z_log_var_raw", 0.01))
         )
-    z_log_var = layers.Rescaling(1 / LOG_VAR_LIMIT, name="z_log_var_scale", dtype="float32")(
-        z_log_var
-    )
-    z_log_var = layers.Activation("tanh", name="z_log_var_bound", dtype="float32")(z_log_var)
-    z_log_var = layers.Rescaling(LOG_VAR_LIMIT, name="z_log_var", dtype="float32")(z_log_var)
-    z = Sampling(config.seed + 2, name="latent_sampling", dtype="float32")([z_mean, z_log_var])
+    # As many layers after the mean as after the variance: Keras orders layers, and so the weights
+    # in a file, by their distance from the output, and files of other code have the mean first.
+    mean = layers.Activation("linear", name="z_mean_linear", dtype="float32")(z_mean)
+    z_log_var = SoftLimit(LOG_VAR_LIMIT, name="z_log_var", dtype="float32")(z_log_var)
+    z = Sampling(config.seed + 2, name="latent_sampling", dtype="float32")([mean, z_log_var])
     if config.latent == "dense":
         z = layers.Dense(
             side * side * config.latent_channels,

@@ -1,0 +1,277 @@
+"""Rebuild the model of a full-model file from its config of Keras 1, 2 or 3.
+
+The config is read as data: every layer's class is looked up in a table of known ones and built
+from known fields, and the graph is wired here. Keras's own deserialisation, which imports what a
+file names and runs its Lambdas, is never called. A layer is built only after the file was seen to
+hold weights of just its shapes, so that a config cannot claim more memory than its file has.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from keras_vaegan.checkpoints.h5_file import WeightFile, show
+from keras_vaegan.checkpoints.leaves import split_layer
+from keras_vaegan.checkpoints.legacy_layers import Unsupported, build_layer, class_key
+from keras_vaegan.checkpoints.legacy_ops import OPERATIONS, apply_operation
+from keras_vaegan.errors import InputError
+
+MAX_DEPTH = 16
+MAX_LAYERS = 20_000
+NETWORKS = ("Model", "Functional", "Sequential")
+INPUTS = "InputLayer"
+CONSTANT = "_CONSTANT_VALUE"  # stands for a layer's name where a call's first operand is a number
+
+
+@dataclass
+class _Context:
+    """What building a network needs to know of its file.
+
+    Attributes:
+        shapes: Stored weight shapes by role, by layer name (nested layers too).
+        replacements: What stands for a Lambda, by its name.
+        notes: Remarks for the report.
+    """
+
+    shapes: dict[str, dict[str, tuple[int, ...]]]
+    replacements: Mapping[str, str]
+    notes: list[str] = field(default_factory=list)
+
+
+def rebuild_model(
+    file: WeightFile, replacements: Mapping[str, str] | None = None
+) -> tuple[keras.Model, list[str]]:
+    """Build the model that a full-model file describes, without its weights.
+
+    Args:
+        file: As `read_weight_file` gives it.
+        replacements: What to put for Lambda layers and custom sampling layers, by layer name:
+            "sampling" (inputs mean and log-variance) or "scale:FACTOR" or "scale:FACTOR,OFFSET".
+
+    Returns:
+        (model, notes): a Functional model, and remarks on what was replaced.
+
+    Raises:
+        InputError: the config is damaged, or the first layer that cannot be rebuilt, and why.
+    """
+    try:
+        config = json.loads(file.model_config or "")
+        context = _Context(_stored_shapes(file), replacements or {})
+        model = _build_network(config, context, depth=0)
+    except Unsupported as error:
+        raise InputError(f"{file.path}: {error}") from error
+    except InputError:
+        raise
+    except RecursionError as error:
+        raise InputError(f"{file.path}: its model_config is nested too deeply") from error
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise InputError(
+            f"{file.path}: its model_config cannot be rebuilt: {reason}; build the model in code "
+            "and call load_legacy_h5(model, path)"
+        ) from error
+    return model, context.notes
+
+
+def list_layers(config: dict) -> list[dict]:
+    """The layer entries of a network's config, of any Keras version."""
+    body = config.get("config")
+    layers = body if isinstance(body, list) else body["layers"]
+    if len(layers) > MAX_LAYERS:
+        raise InputError(f"its config has {len(layers)} layers: expected at most {MAX_LAYERS}")
+    return layers
+
+
+def _build_network(config: dict, context: _Context, depth: int) -> keras.Model:
+    """Build a network and, by recursion, those inside it."""
+    if depth > MAX_DEPTH:
+        raise Unsupported(f"models nested more than {MAX_DEPTH} deep: use a flatter model")
+    if class_key(config.get("class_name", "")) not in NETWORKS:
+        raise Unsupported(f"its model is a {show(str(config.get('class_name')))}: expected one of "
+                          f"{', '.join(NETWORKS)}")  # fmt: skip
+    if class_key(config["class_name"]) == "Sequential":
+        return _build_sequential(config, context, depth)
+    return _build_functional(config, context, depth)
+
+
+def _build_sequential(config: dict, context: _Context, depth: int) -> keras.Model:
+    """A chain of layers; its input shape stands with the first one or with the network."""
+    body = config["config"]
+    entries = list_layers(config)
+    shape = None if isinstance(body, list) else body.get("build_input_shape")
+    first = entries[0]["config"]
+    while shape is None and isinstance(first, (dict, list)):
+        if isinstance(first, list):
+            first = first[0]["config"]
+            continue
+        shape = first.get("batch_input_shape") or first.get("batch_shape")
+        if shape is None and "layers" in first:
+            first = first["layers"][0]["config"]
+        elif shape is None:
+            raise Unsupported("a Sequential model without an input shape: build it in code")
+    x = image = keras.Input(batch_shape=tuple(shape), name=_input_name(entries[0]))
+    for entry in entries:
+        if class_key(entry["class_name"]) == INPUTS:
+            continue
+        layer = _make(entry, [x], context, depth)
+        x = layer(x)
+    name = "sequential" if isinstance(body, list) else body.get("name", "sequential")
+    return keras.Model(image, x, name=name)
+
+
+def _input_name(entry: dict) -> str | None:
+    """The input layer's own name, where a Sequential config has one."""
+    return _entry_name(entry) if class_key(entry["class_name"]) == INPUTS else None
+
+
+def _build_functional(config: dict, context: _Context, depth: int) -> keras.Model:
+    """A graph: apply each call of each layer once what it needs is there."""
+    body = config["config"]
+    tensors: dict[tuple[str, int], list] = {}
+    layers: dict[str, Any] = {}
+    waiting: list[tuple[dict, int, Any]] = []
+    networks = set()
+    for entry in list_layers(config):
+        name, key = _entry_name(entry), class_key(entry["class_name"])
+        if key == INPUTS:
+            shape = entry["config"].get("batch_input_shape") or entry["config"]["batch_shape"]
+            tensors[name, 0] = [keras.Input(batch_shape=tuple(shape), name=name)]
+            continue
+        if key in NETWORKS:
+            networks.add(name)
+        waiting += [(entry, i, node) for i, node in enumerate(entry.get("inbound_nodes") or [])]
+
+    def find(reference) -> Any:
+        """The tensor behind (layer, call, output); a network's own building counts as a call."""
+        if reference[0] == CONSTANT:
+            return reference[2]
+        name, call, output = reference
+        if name in networks and (name, call) not in tensors:
+            call -= 1
+        return tensors[name, call][output]
+
+    while waiting:
+        later = []
+        for entry, index, node in waiting:
+            name = _entry_name(entry)
+            inputs, arguments = _read_node(node)
+            needed = [*inputs, *filter(_is_reference, arguments.values())]
+            try:
+                found = [find(reference) for reference in needed]
+            except LookupError:
+                later.append((entry, index, node))
+                continue
+            tensors[name, index] = _call(
+                entry, found[: len(inputs)], arguments, find, layers, context, depth
+            )
+        if len(later) == len(waiting):
+            raise Unsupported(
+                f"layer {show(_entry_name(later[0][0]))} takes its input from a layer that is not "
+                "there: use an undamaged file"
+            )
+        waiting = later
+    ends = [[find(ref) for ref in _references(body[k])] for k in ("input_layers", "output_layers")]
+    inputs, outputs = (side[0] if len(side) == 1 else side for side in ends)
+    return keras.Model(inputs, outputs, name=body.get("name") or "model")
+
+
+def _call(entry, inputs, arguments, find, layers, context, depth) -> list:
+    """Apply one call of a layer or operation. Returns its outputs."""
+    name, key = _entry_name(entry), class_key(entry["class_name"])
+    if key in OPERATIONS:
+        resolved = {k: find(v) if _is_reference(v) else v for k, v in arguments.items()}
+        result = apply_operation(entry, inputs, resolved)
+    else:
+        if name not in layers:
+            layers[name] = _make(entry, inputs, context, depth)
+        result = layers[name](inputs if len(inputs) > 1 else inputs[0])
+    return list(result) if isinstance(result, (list, tuple)) else [result]
+
+
+def _make(entry: dict, inputs: list, context: _Context, depth: int):
+    """Build one layer, or a network inside the network."""
+    if class_key(entry["class_name"]) in NETWORKS:
+        model = _build_network(entry, context, depth + 1)
+        model.name = _entry_name(entry)
+        return model
+    return build_layer(
+        class_key(entry["class_name"]),
+        _entry_name(entry),
+        entry["config"],
+        inputs,
+        context.shapes.get(_entry_name(entry), {}),
+        context.replacements,
+        context.notes,
+    )
+
+
+def _entry_name(entry: dict) -> str:
+    """A layer's name; Sequential entries have it in their config alone."""
+    name = entry.get("name")
+    if name is None and isinstance(entry["config"], dict):
+        name = entry["config"].get("name")
+    if not isinstance(name, str):
+        raise Unsupported(f"a {show(str(entry.get('class_name')))} without a name")
+    return name
+
+
+def _read_node(node: Any) -> tuple[list, dict]:
+    """One call's tensor references and its other arguments, of Keras 1, 2 or 3."""
+    if isinstance(node, dict):  # Keras 3
+        inputs = _find_keras_tensors(node.get("args", []))
+        arguments = {k: v for k, v in (node.get("kwargs") or {}).items()
+                     if k not in ("training", "mask")}  # fmt: skip
+        if _find_keras_tensors(list(arguments.values())):
+            raise Unsupported("a call with tensors as keyword arguments: build the model in code")
+        return inputs, {k: v for k, v in arguments.items() if v is not None}
+    if node and isinstance(node[0], str):  # a single reference
+        node = [node]
+    arguments: dict = {}
+    for reference in node:
+        if len(reference) > 3:
+            arguments.update(reference[3])
+    return [reference[:3] for reference in node], arguments
+
+
+def _find_keras_tensors(item: Any) -> list:
+    """References in Keras 3's nested call arguments, in order."""
+    if isinstance(item, dict) and item.get("class_name") == "__keras_tensor__":
+        return [item["config"]["keras_history"]]
+    if isinstance(item, dict):
+        item = list(item.values())
+    if isinstance(item, list):
+        return [reference for part in item for reference in _find_keras_tensors(part)]
+    return []
+
+
+def _is_reference(value: Any) -> bool:
+    """Whether an argument is a (layer, call, output) reference."""
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and isinstance(value[0], str)
+        and isinstance(value[1], int)
+        and isinstance(value[2], int)
+    )
+
+
+def _references(value: list) -> list:
+    """input_layers or output_layers as a list of references."""
+    return [value] if value and isinstance(value[0], str) else value
+
+
+def _stored_shapes(file: WeightFile) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Shapes by role, by the plain name of the layer that owns them."""
+    shapes: dict[str, dict] = {}
+    for layer in file.weighted_layers:
+        leaves = split_layer(layer)
+        for leaf in leaves:
+            shapes[leaf.name.rpartition("/")[2]] = leaf.shapes
+        if len(leaves) == 1:
+            shapes[layer.name] = leaves[0].shapes
+    return shapes
