@@ -31,9 +31,9 @@ class KerasArguments:
     """Keras HDF5 file: weights only or full model."""
     target: tyro.conf.Positional[Path]
     """File to write: NAME.keras (model and weights) or NAME.h5 (published weight layout)."""
-    replace: tuple[str, ...] = ()
+    replace: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """What stands for a Lambda layer: LAYER=sampling or LAYER=scale:FACTOR,OFFSET; repeatable."""
-    assume: tuple[str, ...] = ()
+    assume: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Field of the config that weights do not tell: groups=8, image_size=128; repeatable."""
 
 

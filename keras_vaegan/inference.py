@@ -7,17 +7,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_vaegan.checkpoints.architecture import (
-    find_generator_file,
-    load_generator,
-    read_config,
-)
+from keras_vaegan.checkpoints.architecture import load_generator_record
 from keras_vaegan.config import DataConfig, VAEUNetConfig, WeightsRecord
 from keras_vaegan.data.alignment import place_image
 from keras_vaegan.data.image import image_to_unit, to_channels, unit_to_image
 from keras_vaegan.data.pipeline import SMALLEST_SIDE
 from keras_vaegan.errors import InputError
 from keras_vaegan.models import run_generator
+
+DEFAULT_SIDE = 256
 
 
 class Translator:
@@ -48,10 +46,9 @@ class Translator:
         Raises:
             InputError: no weights there, or they tell no architecture.
         """
-        file = find_generator_file(path, direction)
-        record = read_config(file)
-        data = record.data if isinstance(record, WeightsRecord) else _assume_data(record)
-        return cls(load_generator(file), data, batch_size)
+        model, config = load_generator_record(path, direction)
+        data = config.data if isinstance(config, WeightsRecord) else _assume_data(model, config)
+        return cls(model, data, batch_size)
 
     def translate_batch(self, images: np.ndarray, sample: bool = False) -> np.ndarray:
         """Translate prepared images.
@@ -123,10 +120,19 @@ class Translator:
         return unit_to_image(restored, image.dtype)
 
 
-def _assume_data(config: VAEUNetConfig) -> DataConfig:
+def _assume_data(model: keras.Model, config: VAEUNetConfig | None) -> DataConfig:
     """Plain padding in the network's own size and range, where a file tells no preparation."""
-    return DataConfig(
-        image_size=config.image_size,
-        channels=config.channels,
-        value_range=config.output_activation,
-    )
+    _, height, width, channels = model.input_shape
+    if height != width or channels not in (1, 3) or model.output_shape[-1] not in (1, 3):
+        raise InputError(
+            f"a model {model.input_shape} -> {model.output_shape}: expected square images of 1 "
+            "or 3 channels; call the model that load_generator gives yourself"
+        )
+    activation = config.output_activation if config else _find_output_activation(model)
+    return DataConfig(image_size=height or DEFAULT_SIDE, channels=channels, value_range=activation)
+
+
+def _find_output_activation(model: keras.Model) -> str:
+    """ "sigmoid" where a model's last layer says so, else "tanh"."""
+    activation = getattr(model.layers[-1], "activation", None)
+    return "sigmoid" if activation is keras.activations.sigmoid else "tanh"

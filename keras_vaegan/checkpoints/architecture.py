@@ -19,7 +19,7 @@ from keras_vaegan.checkpoints.h5_file import (
 from keras_vaegan.checkpoints.infer import infer_config
 from keras_vaegan.checkpoints.legacy_config import rebuild_model
 from keras_vaegan.checkpoints.legacy_h5 import load_weight_file
-from keras_vaegan.config import DiscriminatorConfig, WeightsRecord, config_from_dict
+from keras_vaegan.config import DiscriminatorConfig, VAEUNetConfig, WeightsRecord, config_from_dict
 from keras_vaegan.errors import InputError
 from keras_vaegan.models import build_model
 
@@ -115,6 +115,21 @@ def load_generator(
         InputError: no such file, no generator, an architecture that cannot be told, or weights
             that do not fit.
     """
+    return load_generator_record(path, direction, replacements, assume)[0]
+
+
+def load_generator_record(
+    path: str | Path,
+    direction: str | None = None,
+    replacements: Mapping[str, str] | None = None,
+    assume: Mapping[str, object] | None = None,
+) -> tuple[keras.Model, WeightsRecord | VAEUNetConfig | None]:
+    """Rebuild a generator as `load_generator` does; also give what its file says of itself.
+
+    Returns:
+        (model, config): the config that was embedded or inferred, or None for a full model's
+            own architecture.
+    """
     file = find_generator_file(path, direction)
     model, config = load_model(file, replacements, assume)
     kind = config.model if isinstance(config, WeightsRecord) else config
@@ -123,7 +138,12 @@ def load_generator(
             f"{file} holds a discriminator: expected a generator; use "
             f"{' or '.join(GENERATOR_FILES.values())}"
         )
-    return model
+    if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.input_shape) != 4:
+        raise InputError(
+            f"{file} holds a model of {len(model.inputs)} inputs and {len(model.outputs)} "
+            "outputs: expected one image in, one image out"
+        )
+    return model, config
 
 
 def load_model(

@@ -82,10 +82,13 @@ def test_a_discriminator_is_no_generator(tmp_path):
         load_generator(tmp_path / "d.h5")
 
 
-def test_a_file_without_config_says_what_to_do(tmp_path):
-    save_legacy_h5(make_generator(0), tmp_path / "g.h5")
+def test_a_file_without_config_is_inferred(tmp_path):
+    model = make_generator(0)
+    save_legacy_h5(model, tmp_path / "g.h5")
+    known = {"image_size": CONFIG.image_size, "groups": CONFIG.groups}
+    assert np.array_equal(run(load_generator(tmp_path / "g.h5", assume=known)), run(model))
     with pytest.raises(InputError, match=r"build_generator\(config\) and call load_legacy_h5"):
-        load_generator(tmp_path / "g.h5")
+        read_config(tmp_path / "g.h5")
 
 
 @pytest.mark.parametrize(

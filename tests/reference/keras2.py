@@ -1,7 +1,7 @@
 """System A's networks as code of the TensorFlow 2.15 years builds them; knows nothing of ours.
 
-    python keras2.py write FOLDER [NAME ...]   random weights, inputs and outputs of every network
-    python keras2.py read FOLDER               outputs of the networks with weights written by others
+    python keras2.py write FOLDER [NAME ...]   random weights, inputs, outputs of every network
+    python keras2.py read FOLDER               outputs with weights that others wrote
 
 `write` leaves NAME.h5 and NAME.npz (image, output_0, ...). `read` takes FOLDER/NAME.h5 for every
 NAME there, loads it by position and by name, and writes NAME.position.npz and NAME.name.npz.
@@ -127,17 +127,32 @@ def nested():
     return tf.keras.Model(image, layers.DepthwiseConv2D(3, padding="same")(x))
 
 
-NETWORKS = {
-    "unet_group": lambda: unet(32, 1, (8, 16, 16), (5, 3, 3), (0, 1, 1), 1, 4, "spatial", 6, "nearest"),
-    "unet_instance": lambda: unet(32, 3, (8, 12, 16, 20), (3, 3, 3, 3), (1, 0, 2, 1), 3, -1, "spatial", 5, "transpose"),
-    "unet_dense": lambda: unet(16, 1, (8, 8, 16), (3, 5, 3), (0, 0, 1), 2, 8, "dense", 10, "nearest"),
-    "unet_plain": lambda: unet(32, 3, (8, 16), (3, 3), (2, 1), 0, 2, "spatial", 3, "bilinear", "sigmoid"),
-    "unet_flat": lambda: unet(32, 1, (8, 8, 8, 8), (3, 3, 3, 3), (0, 1, 0, 2), 2, 4, "spatial", 4, "nearest"),
-    "judge_group": lambda: judge(32, 1, (8, 16, 16, 24), 4, 5, 2, 8),
-    "judge_none": lambda: judge(32, 3, (8, 16, 24), 2, 3, 1, 0),
-    "judge_instance": lambda: judge(64, 1, (8, 8, 16), 3, 5, 3, -1),
-    "nested": nested,
-}  # fmt: skip
+# side, channels, filters, kernels, blocks, skips, groups, latent, its depth, upsampling
+UNETS = {
+    "unet_group": (32, 1, (8, 16, 16), (5, 3, 3), (0, 1, 1), 1, 4, "spatial", 6, "nearest"),
+    "unet_instance": (
+        *(32, 3, (8, 12, 16, 20), (3, 3, 3, 3), (1, 0, 2, 1)),
+        *(3, -1, "spatial", 5, "transpose"),
+    ),
+    "unet_dense": (16, 1, (8, 8, 16), (3, 5, 3), (0, 0, 1), 2, 8, "dense", 10, "nearest"),
+    "unet_plain": (32, 3, (8, 16), (3, 3), (2, 1), 0, 2, "spatial", 3, "bilinear", "sigmoid"),
+    "unet_flat": (
+        *(32, 1, (8, 8, 8, 8), (3, 3, 3, 3), (0, 1, 0, 2)),
+        *(2, 4, "spatial", 4, "nearest"),
+    ),
+}
+# side, channels, filters, heads, head kernel, convolutions a level, groups
+JUDGES = {
+    "judge_group": (32, 1, (8, 16, 16, 24), 4, 5, 2, 8),
+    "judge_none": (32, 3, (8, 16, 24), 2, 3, 1, 0),
+    "judge_instance": (64, 1, (8, 8, 16), 3, 5, 3, -1),
+}
+
+
+def build(name):
+    if name in UNETS:
+        return unet(*UNETS[name])
+    return judge(*JUDGES[name]) if name in JUDGES else nested()
 
 
 def fill(model, seed):
@@ -161,11 +176,11 @@ def run(model, image):
 
 def write(folder, names):
     """Write weights, an image and its outputs for each network."""
-    for seed, name in enumerate(NETWORKS):
+    for seed, name in enumerate((*UNETS, *JUDGES, "nested")):
         if names and name not in names:
             continue
         tf.keras.backend.clear_session()
-        model = NETWORKS[name]()
+        model = build(name)
         fill(model, seed)
         path = folder / f"{name}.h5"
         if name == "nested":
@@ -182,7 +197,7 @@ def read(folder):
     for path in sorted(folder.glob("*.h5")):
         image = np.load(folder / f"{path.stem}.npz")["image"]
         for way in ("position", "name"):
-            model = NETWORKS[path.stem]()
+            model = build(path.stem)
             if way == "name":
                 with h5py.File(path, "r") as file:
                     names = [name.decode() for name in file.attrs["layer_names"]]
