@@ -60,8 +60,10 @@ def infer_config(file: WeightFile, assume: dict[str, object] | None = None) -> I
     leaves = file_leaves(file)
     best: tuple[int, str] = (-1, "it holds no weights")
     fitting: list = []
-    candidates = _list_candidates(leaves, assume or {})
-    for candidate in sorted(candidates, key=lambda config: len(config.filters)):
+    candidates = sorted(_list_candidates(leaves, assume or {}), key=lambda c: len(c.filters))
+    if leaves and not candidates:
+        best = max(filter(None, (_find_difference(leaves, family()) for family in FAMILIES)))
+    for candidate in candidates:
         difference = _find_difference(leaves, candidate)
         if difference is None:
             fitting.append(candidate)
@@ -73,8 +75,6 @@ def infer_config(file: WeightFile, assume: dict[str, object] | None = None) -> I
         config = fitting[0]
         assumed = {name: getattr(config, name) for name in _untold(config)}
         return Inference(config, assumed, tuple(fitting[1:]))
-    if best[0] < 0 and assume:
-        best = (0, f"nothing fits with the assumed {assume}")
     raise InputError(
         f"{file.path} holds no config and is none of our networks: {best[1]}; build its model in "
         "code and call load_legacy_h5(model, path)"

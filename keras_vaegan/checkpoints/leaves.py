@@ -23,6 +23,7 @@ _OLD_ROLES = {
     "running_mean": "moving_mean",
     "running_std": "moving_variance",
 }
+_OLD_NAME = re.compile(r"(.+)_(?:W|b|gamma|beta|running_mean|running_std)")
 # Automatic layer names, longest first, and the kind of layer each stands for.
 _AUTOMATIC_NAMES = {
     "depthwise_conv2d": "DepthwiseConv2D",
@@ -176,11 +177,18 @@ def _split(layer_name: str, items: list[tuple[str, tuple, Any]]) -> list[Leaf]:
     """Group (weight name, shape, item) by owner, in the order of first appearance."""
     leaves: dict[str, Leaf] = {}
     for name, shape, item in items:
-        owner = name.rpartition("/")[0] or layer_name
+        owner = _find_owner(name, layer_name)
         if owner not in leaves:
             leaves[owner] = Leaf(owner, automatic_kind(owner))
         leaves[owner].add(name, shape, item)
     return _fold_weight_norm(leaves)
+
+
+def _find_owner(weight_name: str, layer_name: str) -> str:
+    """The layer that a weight belongs to; Keras 1 put an underscore between the two."""
+    owner, slash, _ = weight_name.rpartition("/")
+    old = _OLD_NAME.fullmatch(weight_name)
+    return owner if slash else old[1] if old else layer_name
 
 
 def _fold_weight_norm(leaves: dict[str, Leaf]) -> list[Leaf]:

@@ -83,7 +83,7 @@ def list_layers(config: dict) -> list[dict]:
     body = config.get("config")
     layers = body if isinstance(body, list) else body["layers"]
     if len(layers) > MAX_LAYERS:
-        raise InputError(f"its config has {len(layers)} layers: expected at most {MAX_LAYERS}")
+        raise Unsupported(f"its config has {len(layers)} layers: expected at most {MAX_LAYERS}")
     return layers
 
 

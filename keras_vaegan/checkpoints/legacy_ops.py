@@ -40,8 +40,8 @@ def apply_operation(entry: dict, inputs: list, arguments: dict) -> Any:
     if function is None:
         raise Unsupported(
             f"layer {show(entry.get('name') or config['name'])} is the TensorFlow operation "
-            f"{show(name)}: expected one of {', '.join(sorted(_FUNCTIONS))}; build the model in "
-            "code and call load_legacy_h5(model, path)"
+            f"{show(name)}, which is not known here (add, clip_by_value, resize, depth_to_space "
+            "and the like are); build the model in code and call load_legacy_h5(model, path)"
         )
     return function(*inputs, **arguments)
 

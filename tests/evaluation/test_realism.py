@@ -158,6 +158,21 @@ def test_evaluate_realism_tells_copies_from_translations():
     json.dumps(good, allow_nan=False)
 
 
+def test_what_no_8_bit_file_keeps_does_not_count():
+    """A network's black is not quite 0; its slopes must not pass for shapes."""
+    rng = np.random.default_rng(0)
+    air = np.ones((48, 48), bool)
+    air[16:32, 16:32] = False
+    real, made = (np.where(air, 0, make_images("dark", 30, seed)) for seed in (0, 1))
+    faint = made + np.where(air, rng.uniform(0, 0.4 / 255, made.shape), 0)
+    source = make_images("bright", 30, 2)
+    assert (
+        evaluate_realism(faint, real, source)["gap"] == evaluate_realism(made, real, source)["gap"]
+    )
+    visible = made + np.where(air, rng.uniform(0, 4 / 255, made.shape), 0)
+    assert evaluate_realism(visible, real, source)["gap"]["hog"] > 0.3
+
+
 def test_evaluate_realism_is_a_function_of_its_seed():
     sets = make_images("dark", 8, 3), make_images("dark", 9, 1), make_images("bright", 8, 2)
     assert evaluate_realism(*sets, seed=4) == evaluate_realism(*sets, seed=4)

@@ -1,0 +1,98 @@
+"""Loading a large legacy weight file, against h5py reading its arrays and Keras loading it.
+
+    python benchmarks/weight_loading.py [--megabytes 200] [--repeats 5]
+
+Prints seconds (the best of the repeats, interleaved) and the memory that each way needs beyond
+the built model, as a multiple of the file's size; the memory from a process of its own each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+WAYS = ("h5py", "ours", "keras")
+
+
+def build(megabytes: int):
+    """A stack of convolutions with about that many megabytes of float32 weights."""
+    import keras
+
+    x = image = keras.Input((16, 16, 512))
+    for index in range(max(1, round(megabytes * 1e6 / (4 * 9 * 512 * 512)))):
+        x = keras.layers.Conv2D(512, 3, padding="same", name=f"conv_{index}")(x)
+    return keras.Model(image, x)
+
+
+def load(way: str, model, path: Path) -> None:
+    """Load the file in one of the ways."""
+    from keras_vaegan.checkpoints.legacy_h5 import load_legacy_h5
+
+    if way == "h5py":
+        import h5py
+
+        arrays = []
+        with h5py.File(path) as file:
+            file.visititems(lambda _, item: hasattr(item, "shape") and arrays.append(item[()]))
+    elif way == "ours":
+        load_legacy_h5(model, path)
+    else:
+        model.load_weights(path)
+
+
+def measure_memory(way: str, path: Path, megabytes: int) -> float:
+    """Growth of this process's peak while loading, in file sizes."""
+    import resource
+
+    model = build(megabytes)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    load(way, model, path)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return grown * 1024 / path.stat().st_size
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--megabytes", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--memory-of", choices=WAYS)
+    parser.add_argument("--path", type=Path)
+    arguments = parser.parse_args()
+    if arguments.memory_of:
+        print(json.dumps(measure_memory(arguments.memory_of, arguments.path, arguments.megabytes)))
+        return
+    from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "large.h5"
+        model = build(arguments.megabytes)
+        save_legacy_h5(model, path)
+        seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+        for _ in range(arguments.repeats):
+            for way in WAYS:
+                begin = time.perf_counter()
+                load(way, model, path)
+                seconds[way].append(time.perf_counter() - begin)
+        print(f"{path.stat().st_size / 1e6:.0f} MB, {len(model.weights)} arrays")
+        for way in WAYS:
+            command = [sys.executable, __file__, "--memory-of", way, "--path", str(path),
+                       "--megabytes", str(arguments.megabytes)]  # fmt: skip
+            environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+            done = subprocess.run(
+                command, capture_output=True, text=True, env=environment, check=True
+            )
+            memory = float(done.stdout.splitlines()[-1])
+            best = min(seconds[way])
+            ratio = best / min(seconds["h5py"])
+            print(f"{way:6} {best:6.3f} s ({ratio:.2f} x h5py), peak {memory:.2f} x the file")
+
+
+if __name__ == "__main__":
+    main()
