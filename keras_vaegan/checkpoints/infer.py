@@ -21,7 +21,7 @@ from keras_vaegan.models import build_model
 
 DEFAULT_SIDE = 256
 GROUP_CHOICES = (16, 8, 4, 2, 1)
-MAX_CANDIDATES = 16
+MAX_CANDIDATES = 16  # configs, the fewest levels first, whose networks are compared
 MAX_ALTERNATIVES = 2
 MAX_SEGMENTS = 256  # ways to cut an encoder into levels that are looked at
 FAMILIES = {VAEUNetConfig: "VAE U-Net", DiscriminatorConfig: "multi-scale discriminator"}
@@ -63,7 +63,7 @@ def infer_config(file: WeightFile, assume: dict[str, object] | None = None) -> I
     candidates = sorted(_list_candidates(leaves, assume or {}), key=lambda c: len(c.filters))
     if leaves and not candidates:
         best = max(filter(None, (_find_difference(leaves, family()) for family in FAMILIES)))
-    for candidate in candidates:
+    for candidate in candidates[:MAX_CANDIDATES]:
         difference = _find_difference(leaves, candidate)
         if difference is None:
             fitting.append(candidate)
@@ -118,16 +118,12 @@ def _find_difference(leaves: list[Leaf], config) -> tuple[int, str] | None:
 
 
 def _list_candidates(leaves: list[Leaf], assume: dict) -> Iterator:
-    """Configs worth comparing: those the shapes point to, or each family's nearest start."""
-    count = 0
+    """Configs that the shapes point to."""
     for read in (_read_generator, _read_discriminator):
         for fields in read(leaves):
             config = _make_config(fields, leaves, assume)
             if config is not None:
                 yield config
-                count += 1
-            if count >= MAX_CANDIDATES:
-                return
 
 
 def _make_config(fields: dict, leaves: list[Leaf], assume: dict):

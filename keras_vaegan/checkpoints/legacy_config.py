@@ -135,25 +135,21 @@ def _build_functional(config: dict, context: _Context, depth: int) -> keras.Mode
     tensors: dict[tuple[str, int], list] = {}
     layers: dict[str, Any] = {}
     waiting: list[tuple[dict, int, Any]] = []
-    networks = set()
+    offsets = _find_call_offsets(config)
     for entry in list_layers(config):
         name, key = _entry_name(entry), class_key(entry["class_name"])
         if key == INPUTS:
             shape = entry["config"].get("batch_input_shape") or entry["config"]["batch_shape"]
             tensors[name, 0] = [keras.Input(batch_shape=tuple(shape), name=name)]
             continue
-        if key in NETWORKS:
-            networks.add(name)
         waiting += [(entry, i, node) for i, node in enumerate(entry.get("inbound_nodes") or [])]
 
     def find(reference) -> Any:
-        """The tensor behind (layer, call, output); a network's own building counts as a call."""
+        """The tensor behind (layer, call, output)."""
         if reference[0] == CONSTANT:
             return reference[2]
         name, call, output = reference
-        if name in networks and (name, call) not in tensors:
-            call -= 1
-        return tensors[name, call][output]
+        return tensors[name, call - offsets.get(name, 0)][output]
 
     while waiting:
         later = []
@@ -178,6 +174,27 @@ def _build_functional(config: dict, context: _Context, depth: int) -> keras.Mode
     ends = [[find(ref) for ref in _references(body[k])] for k in ("input_layers", "output_layers")]
     inputs, outputs = (side[0] if len(side) == 1 else side for side in ends)
     return keras.Model(inputs, outputs, name=body.get("name") or "model")
+
+
+def _find_call_offsets(config: dict) -> dict[str, int]:
+    """What the numbers of a nested network's calls start at.
+
+    Keras 2 counts the network's own building as call 0, so that its last call has the number of
+    its calls, one more than elsewhere.
+    """
+    body = config["config"]
+    references = [r for k in ("input_layers", "output_layers") for r in _references(body[k])]
+    calls = {}
+    for entry in list_layers(config):
+        nodes = entry.get("inbound_nodes") or []
+        if class_key(entry["class_name"]) in NETWORKS:
+            calls[_entry_name(entry)] = len(nodes)
+        for inputs, arguments in map(_read_node, nodes):
+            references += [*inputs, *filter(_is_reference, arguments.values())]
+    return {
+        name: int(any(r[0] == name and r[1] == count for r in references))
+        for name, count in calls.items()
+    }
 
 
 def _call(entry, inputs, arguments, find, layers, context, depth) -> list:

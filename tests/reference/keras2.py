@@ -127,6 +127,18 @@ def nested():
     return tf.keras.Model(image, layers.DepthwiseConv2D(3, padding="same")(x))
 
 
+def nested_plain():
+    """Models in a model, with moving statistics, a shared one among them."""
+    image = layers.Input((16, 16, 2))
+    inside = layers.Input((16, 16, 2))
+    y = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same")(inside))
+    y = layers.BatchNormalization()(layers.Conv2D(2, 3, padding="same", use_bias=False)(y))
+    block = tf.keras.Model(inside, y)
+    tail = tf.keras.Sequential([layers.Dense(5, input_shape=(16, 16, 2)), layers.ELU()])
+    x = layers.Add()([block(image), block(layers.ReLU()(block(image)))])
+    return tf.keras.Model(image, layers.Conv2D(1, 3, name="end")(tail(x)))
+
+
 # side, channels, filters, kernels, blocks, skips, groups, latent, its depth, upsampling
 UNETS = {
     "unet_group": (32, 1, (8, 16, 16), (5, 3, 3), (0, 1, 1), 1, 4, "spatial", 6, "nearest"),
@@ -149,10 +161,13 @@ JUDGES = {
 }
 
 
+FULL_MODELS = {"nested": nested, "nested_plain": nested_plain}
+
+
 def build(name):
     if name in UNETS:
         return unet(*UNETS[name])
-    return judge(*JUDGES[name]) if name in JUDGES else nested()
+    return judge(*JUDGES[name]) if name in JUDGES else FULL_MODELS[name]()
 
 
 def fill(model, seed):
@@ -176,14 +191,14 @@ def run(model, image):
 
 def write(folder, names):
     """Write weights, an image and its outputs for each network."""
-    for seed, name in enumerate((*UNETS, *JUDGES, "nested")):
+    for seed, name in enumerate((*UNETS, *JUDGES, *FULL_MODELS)):
         if names and name not in names:
             continue
         tf.keras.backend.clear_session()
         model = build(name)
         fill(model, seed)
         path = folder / f"{name}.h5"
-        if name == "nested":
+        if name in FULL_MODELS:
             model.save(path, include_optimizer=False)
         else:
             model.save_weights(path)
