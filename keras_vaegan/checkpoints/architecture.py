@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -168,11 +169,18 @@ def build_from_file(
     replacements: Mapping[str, str] | None = None,
     assume: Mapping[str, object] | None = None,
 ) -> tuple[keras.Model, Any]:
-    """Build the model that a file tells, without its weights; as `load_model` otherwise."""
+    """Build the model that a file tells, without its weights; as `load_model` otherwise.
+
+    What had to be assumed of a weights-only file is said on standard error.
+    """
     if file.own_config is not None:
         config = parse_config(file.own_config, file.path)
         return build_model(config), config
     if file.model_config is not None:
         return rebuild_model(file, replacements)[0], None
-    config = infer_config(file, dict(assume or {})).config
-    return build_model(config), config
+    found = infer_config(file, dict(assume or {}))
+    untold = {name: v for name, v in found.assumed.items() if name not in (assume or {})}
+    if untold:
+        guesses = ", ".join(f"{name}={value}" for name, value in untold.items())
+        print(f"warning: {file.path} does not tell {guesses}: assumed", file=sys.stderr)
+    return build_model(found.config), found.config

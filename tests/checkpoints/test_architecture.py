@@ -82,11 +82,15 @@ def test_a_discriminator_is_no_generator(tmp_path):
         load_generator(tmp_path / "d.h5")
 
 
-def test_a_file_without_config_is_inferred(tmp_path):
+def test_a_file_without_config_is_inferred(tmp_path, capsys):
     model = make_generator(0)
     save_legacy_h5(model, tmp_path / "g.h5")
     known = {"image_size": CONFIG.image_size, "groups": CONFIG.groups}
     assert np.array_equal(run(load_generator(tmp_path / "g.h5", assume=known)), run(model))
+    assert "groups" not in capsys.readouterr().err
+    load_generator(tmp_path / "g.h5", assume={"image_size": 16})
+    error = capsys.readouterr().err
+    assert "does not tell groups=8" in error and "image_size" not in error
     with pytest.raises(InputError, match=r"build_generator\(config\) and call load_legacy_h5"):
         read_config(tmp_path / "g.h5")
 
