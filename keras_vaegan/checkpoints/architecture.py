@@ -24,6 +24,7 @@ from keras_vaegan.config import DiscriminatorConfig, VAEUNetConfig, WeightsRecor
 from keras_vaegan.errors import InputError
 from keras_vaegan.models import build_model
 
+CLAIM_LIMIT = 200  # a crude upper estimate of a network's weights over those of its file
 GENERATOR_FILES = {"mri2ct": "g_target_weights.h5", "ct2mri": "g_source_weights.h5"}
 
 
@@ -63,6 +64,29 @@ def parse_config(text: str, path: str | Path) -> Any:
             f"{path}: its {CONFIG_ATTRIBUTE} is unusable: {reason}; build the model with "
             "build_generator(config) and call load_legacy_h5(model, path)"
         ) from error
+
+
+def check_claim(config: Any, file: WeightFile) -> None:
+    """Refuse a config whose network would be far larger than the file's weights.
+
+    Raises:
+        InputError: it is; or the config describes no network.
+    """
+    kind = config.model if isinstance(config, WeightsRecord) else config
+    if not isinstance(kind, (VAEUNetConfig, DiscriminatorConfig)):
+        raise InputError(
+            f"{file.path}: its {CONFIG_ATTRIBUTE} is a {type(kind).__name__}, which describes no "
+            "network: expected a generator's or discriminator's config"
+        )
+    kernels = getattr(kind, "kernel_sizes", ()) or (kind.head_kernel_size, 4)
+    blocks = sum(getattr(kind, "num_residual_blocks", ())) + getattr(kind, "trunk_depth", 1)
+    widest = max(*kind.filters, getattr(kind, "latent_channels", 1))
+    claim = widest**2 * max(kernels) ** 2 * (blocks + len(kind.filters))
+    if claim > CLAIM_LIMIT * (file.parameters + 10_000):
+        raise InputError(
+            f"{file.path}: its {CONFIG_ATTRIBUTE} asks for a network far larger than its "
+            f"{file.parameters:,} parameters: use an undamaged file"
+        )
 
 
 def find_generator_file(path: str | Path, direction: str | None = None) -> Path:
@@ -160,7 +184,7 @@ def load_model(
     """
     file = read_weight_file(path)
     model, config = build_from_file(file, replacements, assume)
-    load_weight_file(model, file)
+    load_weight_file(model, file, check_order=config is not None)
     return model, config
 
 
@@ -173,11 +197,20 @@ def build_from_file(
 
     What had to be assumed of a weights-only file is said on standard error.
     """
+    if assume and (file.own_config is not None or file.model_config is not None):
+        raise InputError(
+            f"{file.path} holds its own config: expected no assumed values beside it, got "
+            f"{', '.join(assume)}"
+        )
     if file.own_config is not None:
         config = parse_config(file.own_config, file.path)
+        check_claim(config, file)
         return build_model(config), config
     if file.model_config is not None:
-        return rebuild_model(file, replacements)[0], None
+        model, notes = rebuild_model(file, replacements)
+        for note in notes:
+            print(f"warning: {file.path}: {note}", file=sys.stderr)
+        return model, None
     found = infer_config(file, dict(assume or {}))
     untold = {name: v for name, v in found.assumed.items() if name not in (assume or {})}
     if untold:

@@ -305,7 +305,7 @@ def _read_layers(root: h5py.Group, path: str | Path, file_size: int) -> Iterator
     names = read_names(root, "layer_names", path)
     if TOP_LEVEL in root and TOP_LEVEL not in names:
         names.append(TOP_LEVEL)
-    claimed = 0
+    claimed = count = 0
     for name in names:
         group = _find(root, name, path)
         if not isinstance(group, h5py.Group):
@@ -315,7 +315,11 @@ def _read_layers(root: h5py.Group, path: str | Path, file_size: int) -> Iterator
             dataset = find_dataset(group, listed, path)
             if dataset.shape is None or dataset.dtype.kind not in "fiub":
                 raise InputError(f"{path}: {show(listed)} holds no numbers; use a Keras .h5 file")
-            claimed += dataset.size * dataset.dtype.itemsize
+            count += 1
+            if count > MAX_NAMES:
+                raise InputError(f"{path} names over {MAX_NAMES} arrays; use an undamaged file")
+            block = int(np.prod(dataset.chunks or (), dtype=object))  # is read as a whole
+            claimed += max(dataset.size, block) * dataset.dtype.itemsize
             if claimed > INFLATION_LIMIT * file_size:
                 raise InputError(
                     f"{path}: its arrays claim over {claimed:.1e} bytes in a file of "
@@ -360,9 +364,13 @@ def _count_arrays(file: h5py.File, name: str) -> int:
     """Number of arrays below a group; soft and external links are not followed."""
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         return 0
-    count, waiting = 0, [file[name]]
+    count, waiting, seen = 0, [file[name]], set()
     while waiting and count < MAX_NAMES:
         item = waiting.pop()
+        address = h5py.h5o.get_info(item.id).addr
+        if address in seen:  # hard links can make a circle
+            continue
+        seen.add(address)
         if isinstance(item, h5py.Dataset):
             count += 1
             continue
@@ -376,6 +384,12 @@ def _check_attribute_size(
 ) -> None:
     """Refuse an attribute that claims to be larger than any that Keras writes."""
     attribute = group.attrs.get_id(name)
+    is_variable = attribute.dtype.hasobject
+    if is_variable and attribute.shape != () and count > 1:
+        raise InputError(
+            f"{path}: attribute {show(name)} holds texts of variable length, whose size cannot be "
+            "checked: expected fixed-length names as Keras writes them"
+        )
     claimed = np.prod(attribute.shape, dtype=float)
     if claimed > count or claimed * attribute.dtype.itemsize > MAX_TEXT:
         raise InputError(f"{path}: attribute {show(name)} is too large; use a Keras .h5 file")

@@ -8,6 +8,7 @@ are assumed, and named as such.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ DEFAULT_SIDE = 256
 GROUP_CHOICES = (16, 8, 4, 2, 1)
 MAX_CANDIDATES = 16  # configs, the fewest levels first, whose networks are compared
 MAX_ALTERNATIVES = 2
+MAX_CONVOLUTIONS = 200  # of an encoder
 MAX_SEGMENTS = 256  # ways to cut an encoder into levels that are looked at
 FAMILIES = {VAEUNetConfig: "VAE U-Net", DiscriminatorConfig: "multi-scale discriminator"}
 
@@ -57,6 +59,10 @@ def infer_config(file: WeightFile, assume: dict[str, object] | None = None) -> I
         InputError: no config of our families fits: names the closest family and the first layer
             that differs from it.
     """
+    known = {f.name for family in FAMILIES for f in dataclasses.fields(family)}
+    for name in assume or {}:
+        if name not in known:
+            raise InputError(f"assumed field {name!r}: expected one of {', '.join(sorted(known))}")
     leaves = file_leaves(file)
     best: tuple[int, str] = (-1, "it holds no weights")
     fitting: list = []
@@ -161,7 +167,7 @@ def _read_generator(leaves: list[Leaf]) -> Iterator[dict]:
         return
     encoder, decoder = weights[1:split], weights[split + 2 :]
     shapes = [leaf.shapes["kernel"] for leaf in encoder]
-    if any(len(shape) != 4 for shape in shapes):
+    if len(shapes) > MAX_CONVOLUTIONS or any(len(shape) != 4 for shape in shapes):
         return
     latent_shape = weights[split].shapes["kernel"]
     for count, (filters, kernels, blocks) in enumerate(_cut_levels(shapes, base, kernel)):
@@ -194,6 +200,17 @@ def _find_latent(weights: list[Leaf]) -> int | None:
 def _cut_levels(shapes: list[tuple], base: int, kernel: int) -> Iterator[tuple]:
     """Ways to read an encoder's convolutions as levels: (filters, kernel sizes, blocks)."""
 
+    @functools.cache
+    def completes(start: int, width: int, size: int) -> bool:
+        """Whether the convolutions from `start` on can be read as levels at all."""
+        if start >= len(shapes):
+            return start == len(shapes)
+        first = shapes[start]
+        if first[2] == width and completes(start + 1, first[3], first[0]):
+            return True
+        is_block = [(size, size, width, width)] * 2 == shapes[start : start + 2]
+        return is_block and completes(start + 2, width, size)
+
     def cut(start: int, filters: tuple, kernels: tuple, blocks: tuple) -> Iterator[tuple]:
         width, size, pairs = filters[-1], kernels[-1], 0
         while True:
@@ -201,15 +218,15 @@ def _cut_levels(shapes: list[tuple], base: int, kernel: int) -> Iterator[tuple]:
             if not rest:
                 yield filters, kernels, (*blocks, pairs)
                 return
-            if rest[0][2] == width:
+            begin = start + 2 * pairs + 1
+            if rest[0][2] == width and completes(begin, rest[0][3], rest[0][0]):
                 yield from cut(
-                    start + 2 * pairs + 1,
+                    begin,
                     (*filters, rest[0][3]),
                     (*kernels, rest[0][0]),
                     (*blocks, pairs),
                 )
-            is_block = [(size, size, width, width)] * 2 == [tuple(s) for s in rest[:2]]
-            if not is_block:
+            if rest[:2] != [(size, size, width, width)] * 2:
                 return
             pairs += 1
 

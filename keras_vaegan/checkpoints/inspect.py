@@ -8,13 +8,15 @@ from typing import Any
 
 import keras
 
-from keras_vaegan.checkpoints.architecture import parse_config
+from keras_vaegan.checkpoints.architecture import check_claim, parse_config
 from keras_vaegan.checkpoints.h5_file import WeightFile, read_weight_file
 from keras_vaegan.checkpoints.infer import infer_config
 from keras_vaegan.checkpoints.leaves import Leaf, file_leaves, find_interchangeable
 from keras_vaegan.checkpoints.legacy_config import rebuild_model
+from keras_vaegan.checkpoints.legacy_h5 import match_weights
 from keras_vaegan.config import config_to_dict
 from keras_vaegan.errors import InputError
+from keras_vaegan.models import build_model
 
 SHOWN_NAMES = 6
 
@@ -77,12 +79,16 @@ def inspect_checkpoint(path: str | Path) -> CheckpointReport:
     source, config = "", None
     try:
         if file.own_config is not None:
-            config, source = parse_config(file.own_config, path), "embedded"
-            kind = getattr(config, "model", config)
+            config = parse_config(file.own_config, path)
+            check_claim(config, file)
+            with keras.StatelessScope(initialize_variables=False):
+                match_weights(build_model(config), file)
+            kind, source = getattr(config, "model", config), "embedded"
             verdict = f"loads: {type(kind).__name__} from its embedded config"
         elif file.model_config is not None:
             with keras.StatelessScope(initialize_variables=False):
                 model, remarks = rebuild_model(file)
+                match_weights(model, file, check_order=False)
             source, notes = "model_config", list(remarks)
             verdict = (
                 f"loads: a Functional model rebuilt from its own config, "

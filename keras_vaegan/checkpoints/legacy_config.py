@@ -33,14 +33,29 @@ class _Context:
     """What building a network needs to know of its file.
 
     Attributes:
-        shapes: Stored weight shapes by role, by layer name (nested layers too).
+        shapes: Stored weight shapes by role, by outermost layer and layer; taken out when used,
+            so that no two layers are built from one stored weight.
         replacements: What stands for a Lambda, by its name.
+        keras_version: Of the file.
         notes: Remarks for the report.
+        outermost: Name of the layer that is being built at the top.
+        work: Layers and calls so far; a call of a network counts as many as the network did.
+        costs: What each network counted, by its name.
     """
 
-    shapes: dict[str, dict[str, tuple[int, ...]]]
+    shapes: dict[tuple[str, str], dict[str, tuple[int, ...]]]
     replacements: Mapping[str, str]
+    keras_version: str
     notes: list[str] = field(default_factory=list)
+    outermost: str = ""
+    work: int = 0
+    costs: dict[str, int] = field(default_factory=dict)
+
+    def spend(self, amount: int) -> None:
+        """Count work; a config must not ask for more than any honest one does."""
+        self.work += amount
+        if self.work > MAX_LAYERS:
+            raise Unsupported(f"its config asks for over {MAX_LAYERS} layers and calls")
 
 
 def rebuild_model(
@@ -61,15 +76,17 @@ def rebuild_model(
     """
     try:
         config = json.loads(file.model_config or "")
-        context = _Context(_stored_shapes(file), replacements or {})
+        context = _Context(_stored_shapes(file), replacements or {}, file.keras_version)
         model = _build_network(config, context, depth=0)
     except Unsupported as error:
         raise InputError(f"{file.path}: {error}") from error
     except InputError:
         raise
+    except MemoryError as error:
+        raise InputError(f"{file.path}: its model_config asks for too much memory") from error
     except RecursionError as error:
         raise InputError(f"{file.path}: its model_config is nested too deeply") from error
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+    except Exception as error:  # Keras and its backends raise all kinds for impossible values
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise InputError(
             f"{file.path}: its model_config cannot be rebuilt: {reason}; build the model in code "
@@ -119,6 +136,7 @@ def _build_sequential(config: dict, context: _Context, depth: int) -> keras.Mode
         if class_key(entry["class_name"]) == INPUTS:
             continue
         layer = _make(entry, [x], context, depth)
+        context.spend(context.costs.get(_entry_name(entry), 1))
         x = layer(x)
     name = "sequential" if isinstance(body, list) else body.get("name", "sequential")
     return keras.Model(image, x, name=name)
@@ -134,7 +152,8 @@ def _build_functional(config: dict, context: _Context, depth: int) -> keras.Mode
     body = config["config"]
     tensors: dict[tuple[str, int], list] = {}
     layers: dict[str, Any] = {}
-    waiting: list[tuple[dict, int, Any]] = []
+    waiting: dict[tuple[str, int], list] = {}  # calls by an input that is not there yet
+    ready: list[tuple[dict, int, Any]] = []
     offsets = _find_call_offsets(config)
     for entry in list_layers(config):
         name, key = _entry_name(entry), class_key(entry["class_name"])
@@ -142,35 +161,43 @@ def _build_functional(config: dict, context: _Context, depth: int) -> keras.Mode
             shape = entry["config"].get("batch_input_shape") or entry["config"]["batch_shape"]
             tensors[name, 0] = [keras.Input(batch_shape=tuple(shape), name=name)]
             continue
-        waiting += [(entry, i, node) for i, node in enumerate(entry.get("inbound_nodes") or [])]
+        ready += [(entry, i, node) for i, node in enumerate(entry.get("inbound_nodes") or [])]
+
+    def locate(reference) -> tuple[str, int]:
+        """The layer and call behind a reference."""
+        return reference[0], reference[1] - offsets.get(reference[0], 0)
 
     def find(reference) -> Any:
         """The tensor behind (layer, call, output)."""
         if reference[0] == CONSTANT:
             return reference[2]
-        name, call, output = reference
-        return tensors[name, call - offsets.get(name, 0)][output]
+        return tensors[locate(reference)][reference[2]]
 
-    while waiting:
-        later = []
-        for entry, index, node in waiting:
-            name = _entry_name(entry)
-            inputs, arguments = _read_node(node)
-            needed = [*inputs, *filter(_is_reference, arguments.values())]
-            try:
-                found = [find(reference) for reference in needed]
-            except LookupError:
-                later.append((entry, index, node))
-                continue
-            tensors[name, index] = _call(
-                entry, found[: len(inputs)], arguments, find, layers, context, depth
-            )
-        if len(later) == len(waiting):
-            raise Unsupported(
-                f"layer {show(_entry_name(later[0][0]))} takes its input from a layer that is not "
-                "there: use an undamaged file"
-            )
-        waiting = later
+    ready.reverse()
+    while ready:
+        entry, index, node = ready.pop()
+        inputs, arguments = _read_node(node)
+        missing = next(
+            (
+                key
+                for reference in (*inputs, *filter(_is_reference, arguments.values()))
+                if reference[0] != CONSTANT and (key := locate(reference)) not in tensors
+            ),
+            None,
+        )
+        if missing is not None:
+            waiting.setdefault(missing, []).append((entry, index, node))
+            continue
+        found = [find(reference) for reference in inputs]
+        done = (_entry_name(entry), index)
+        tensors[done] = _call(entry, found, arguments, find, layers, context, depth)
+        ready += waiting.pop(done, [])
+    if waiting:
+        entry, _, _ = next(iter(waiting.values()))[0]
+        raise Unsupported(
+            f"layer {show(_entry_name(entry))} takes its input from a layer that is not there: "
+            "use an undamaged file"
+        )
     ends = [[find(ref) for ref in _references(body[k])] for k in ("input_layers", "output_layers")]
     inputs, outputs = (side[0] if len(side) == 1 else side for side in ends)
     return keras.Model(inputs, outputs, name=body.get("name") or "model")
@@ -191,10 +218,8 @@ def _find_call_offsets(config: dict) -> dict[str, int]:
             calls[_entry_name(entry)] = len(nodes)
         for inputs, arguments in map(_read_node, nodes):
             references += [*inputs, *filter(_is_reference, arguments.values())]
-    return {
-        name: int(any(r[0] == name and r[1] == count for r in references))
-        for name, count in calls.items()
-    }
+    named = {(reference[0], reference[1]) for reference in references}
+    return {name: int((name, count) in named) for name, count in calls.items()}
 
 
 def _call(entry, inputs, arguments, find, layers, context, depth) -> list:
@@ -206,24 +231,31 @@ def _call(entry, inputs, arguments, find, layers, context, depth) -> list:
     else:
         if name not in layers:
             layers[name] = _make(entry, inputs, context, depth)
+        context.spend(context.costs.get(name, 1))
         result = layers[name](inputs if len(inputs) > 1 else inputs[0])
     return list(result) if isinstance(result, (list, tuple)) else [result]
 
 
 def _make(entry: dict, inputs: list, context: _Context, depth: int):
     """Build one layer, or a network inside the network."""
+    name = _entry_name(entry)
+    if depth == 0:
+        context.outermost = name
     if class_key(entry["class_name"]) in NETWORKS:
+        before = context.work
         model = _build_network(entry, context, depth + 1)
-        model.name = _entry_name(entry)
+        context.costs[name] = context.work - before + 1
+        model.name = name
         return model
     return build_layer(
         class_key(entry["class_name"]),
-        _entry_name(entry),
+        name,
         entry["config"],
         inputs,
-        context.shapes.get(_entry_name(entry), {}),
+        context.shapes.pop((context.outermost, name), {}),
         context.replacements,
         context.notes,
+        context.keras_version,
     )
 
 
@@ -282,13 +314,13 @@ def _references(value: list) -> list:
     return [value] if value and isinstance(value[0], str) else value
 
 
-def _stored_shapes(file: WeightFile) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Shapes by role, by the plain name of the layer that owns them."""
-    shapes: dict[str, dict] = {}
+def _stored_shapes(file: WeightFile) -> dict[tuple[str, str], dict[str, tuple[int, ...]]]:
+    """Shapes by role, by (outermost layer, the layer that owns them), both plain names."""
+    shapes: dict[tuple[str, str], dict] = {}
     for layer in file.weighted_layers:
         leaves = split_layer(layer)
         for leaf in leaves:
-            shapes[leaf.name.rpartition("/")[2]] = leaf.shapes
+            shapes[layer.name, leaf.name.rpartition("/")[2]] = leaf.shapes
         if len(leaves) == 1:
-            shapes[layer.name] = leaves[0].shapes
+            shapes[layer.name, layer.name] = leaves[0].shapes
     return shapes

@@ -30,6 +30,7 @@ from keras_vaegan.checkpoints.h5_file import (
 )
 from keras_vaegan.checkpoints.leaves import (
     NormalizedKernel,
+    automatic_kind,
     collect_weights,
     file_leaves,
     find_interchangeable,
@@ -107,7 +108,7 @@ def load_legacy_h5(model: keras.Model, path: str | Path) -> LoadReport:
     Where the layers that hold weights have the model's names, every layer, weight name and
     shape must agree. Otherwise the files' layers are matched by position: kinds of weights,
     kinds of layers as far as automatic names tell them, and shapes must agree all along, and no
-    name may stand at another place than the model has it.
+    name that somebody gave (unlike `conv2d_7`) may stand at another place than in the model.
 
     Args:
         model: A built model of the file's architecture.
@@ -124,17 +125,13 @@ def load_legacy_h5(model: keras.Model, path: str | Path) -> LoadReport:
     return load_weight_file(model, read_weight_file(path))
 
 
-def load_weight_file(model: keras.Model, file: WeightFile) -> LoadReport:
-    """Load a file that has been read by `read_weight_file`; see `load_legacy_h5`."""
-    expected = {name: values for name, values in collect_weights(model).items() if values}
-    found = [layer.name for layer in file.weighted_layers]
-    if sorted(found) == sorted(expected):
-        pairs = _match_names(file, expected)
-        report = LoadReport("name", len(pairs))
-    else:
-        pairs = _match_positions(file, model)
-        groups = find_interchangeable(file_leaves(file))
-        report = LoadReport("position", len(pairs), groups)
+def load_weight_file(model: keras.Model, file: WeightFile, check_order: bool = True) -> LoadReport:
+    """Load a file that has been read by `read_weight_file`; see `load_legacy_h5`.
+
+    `check_order=False` is for a model rebuilt from the file's own config: its names are the
+    file's, while its operations may be cut otherwise, which moves layers in the order.
+    """
+    pairs, report = match_weights(model, file, check_order)
     _assign(pairs, file)
     for layer in model.layers:
         if hasattr(layer, "finalize_state"):
@@ -142,14 +139,36 @@ def load_weight_file(model: keras.Model, file: WeightFile) -> LoadReport:
     return report
 
 
+def match_weights(
+    model: keras.Model, file: WeightFile, check_order: bool = True
+) -> tuple[list, LoadReport]:
+    """Find each variable's stored weight, without reading any; errors as `load_legacy_h5`."""
+    is_flipped = file.backend == "theano"
+    if is_flipped and any(len(w.shape) > 2 for layer in file.layers for w in layer.weights):
+        raise InputError(
+            f"{file.path} was written under Theano, whose convolution kernels are flipped: "
+            "convert it with the Keras that wrote it"
+        )
+    expected = {name: values for name, values in collect_weights(model).items() if values}
+    found = [layer.name for layer in file.weighted_layers]
+    if sorted(found) == sorted(expected):
+        pairs = _match_names(file, expected, check_order)
+        return pairs, LoadReport("name", len(pairs))
+    pairs = _match_positions(file, model)
+    groups = find_interchangeable(file_leaves(file))
+    return pairs, LoadReport("position", len(pairs), groups)
+
+
 # -- matching -------------------------------------------------------------------------------------
 
 
-def _match_names(file: WeightFile, expected: dict) -> list[tuple[keras.Variable, StoredWeight]]:
+def _match_names(
+    file: WeightFile, expected: dict, check_order: bool
+) -> list[tuple[keras.Variable, StoredWeight]]:
     """Pairs of variable and stored weight, every name verified."""
     found = [layer.name for layer in file.weighted_layers]
     for index, (theirs, ours) in enumerate(zip(found, expected, strict=True), start=1):
-        if theirs != ours:
+        if check_order and theirs != ours:
             raise WeightMismatch(
                 f"{file.path}: at layer with weights number {index} the file has {show(theirs)} "
                 f"where the model has {show(ours)} (swapped layers); build the file's model"
@@ -216,7 +235,8 @@ def _match_positions(
         left = theirs[index] if index < len(theirs) else None
         right = ours[index] if index < len(ours) else None
         reason = left.compare(right) if left and right else "one side ends"
-        if left and places.get(left.name, index) != index:
+        is_named = left and not automatic_kind(left.name)
+        if is_named and places.get(left.name, index) != index:
             reason = reason or "swapped layers"
         if reason:
             rows.append((index + 1, left, right, reason))

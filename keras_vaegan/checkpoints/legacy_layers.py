@@ -17,6 +17,7 @@ from keras_vaegan.models.layers import (
     ReflectionPadding2D,
     Sampling,
     SoftLimit,
+    legacy_hard_sigmoid,
 )
 
 ACTIVATIONS = (
@@ -25,7 +26,6 @@ ACTIVATIONS = (
 )
 _OLD_CLASSES = {
     "Convolution2D": "Conv2D",
-    "Deconvolution2D": "Conv2DTranspose",
     "SyncBatchNormalization": "BatchNormalization",
     "BatchNormalizationV1": "BatchNormalization",
     "BatchNormalizationV2": "BatchNormalization",
@@ -69,6 +69,9 @@ class _Request:
     def pick(self, *names: str) -> dict:
         """Those of the named fields that the config has, lists as tuples."""
         found = {n: self.config[n] for n in names if self.config.get(n) is not None}
+        for name, value in found.items():  # how Keras 2.2 wrote NumPy scalars
+            if isinstance(value, dict) and value.get("type") == "ndarray":
+                found[name] = value["value"]
         return {n: tuple(v) if isinstance(v, list) else v for n, v in found.items()}
 
     def expect(self, **shapes: tuple[int, ...] | None) -> None:
@@ -91,6 +94,7 @@ def build_layer(
     shapes: dict[str, tuple[int, ...]],
     replacements: Mapping[str, str],
     notes: list[str],
+    keras_version: str,
 ) -> keras.layers.Layer:
     """Build one layer.
 
@@ -102,6 +106,7 @@ def build_layer(
         shapes: Shapes by role of its weights in the file.
         replacements: What to put for Lambda and sampling layers, by name.
         notes: Takes remarks on what was replaced.
+        keras_version: Of the file.
 
     Raises:
         Unsupported: a class, field or value that is not known, or weights of other shapes.
@@ -115,6 +120,11 @@ def build_layer(
             f"--replace {name}=sampling or --replace {name}=scale:FACTOR,OFFSET, or build the "
             "model in code and call load_legacy_h5(model, path)"
         )
+    if key == "Deconvolution2D":
+        raise Unsupported(
+            f"layer {show(name)} is a Deconvolution2D of Keras 1, which stored its kernel in "
+            "another order: convert the file with Keras 2"
+        )
     key = _OLD_CLASSES.get(key, key)
     builder = _BUILDERS.get(key)
     if builder is None:
@@ -123,6 +133,8 @@ def build_layer(
             "call load_legacy_h5(model, path)"
         )
     request = _Request(key, name, _modernise(key, config), inputs, shapes)
+    if request.config.get("activation") == "hard_sigmoid" and not keras_version.startswith("3"):
+        request.config["activation"] = "keras_vaegan>legacy_hard_sigmoid"
     if request.config.get("data_format") == "channels_first":
         raise Unsupported(f"layer {show(name)} is channels-first: expected channels last; "
                           "convert it with the Keras that wrote it")  # fmt: skip
@@ -164,12 +176,14 @@ def _replace(name: str, what: str) -> keras.layers.Layer:
     )
 
 
-def _activation(request: _Request) -> str:
-    """A layer's activation, by name only."""
+def _activation(request: _Request) -> str | Callable:
+    """A layer's activation: a known name, or our own function for one that has changed."""
     value = request.config.get("activation", "linear") or "linear"
     if isinstance(value, dict) and isinstance(value.get("config"), str):
         value = value["config"]  # Keras 3 writes functions as {"class_name": "function", ...}
     value = {"softmax_v2": "softmax", "swish": "silu"}.get(str(value), str(value))
+    if value == "keras_vaegan>legacy_hard_sigmoid":
+        return legacy_hard_sigmoid
     if value not in ACTIVATIONS:
         raise Unsupported(f"layer {show(request.name)} has the unknown activation {show(value)}")
     return value

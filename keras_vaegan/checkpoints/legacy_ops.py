@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import keras
+import numpy as np
 from keras import ops
 
 from keras_vaegan.checkpoints.h5_file import show
@@ -36,6 +38,14 @@ def apply_operation(entry: dict, inputs: list, arguments: dict) -> Any:
     else:
         name = config["function"]
         arguments = {k: v for k, v in arguments.items() if k != "name" and v is not None}
+    operands = [*inputs, *arguments.values()]
+    if not any(isinstance(operand, keras.KerasTensor) for operand in operands):
+        raise Unsupported(f"an operation {show(name)} of constants alone: use an undamaged file")
+    if name.startswith("compat.v1.image"):
+        raise Unsupported(
+            f"the operation {show(name)}, which samples other points than any Keras 3 layer: "
+            "build the model in code"
+        )
     function = _FUNCTIONS.get(name) or _FUNCTIONS.get(name.rpartition(".")[2])
     if function is None:
         raise Unsupported(
@@ -155,7 +165,12 @@ def _clip(x, clip_value_min, clip_value_max):
 
 def _binary(function: Callable) -> Callable:
     """An operation of two operands, the second by place or as y."""
-    return lambda x, y: function(x, y)
+    return lambda x, y: function(_as_operand(x), _as_operand(y))
+
+
+def _as_operand(value: Any) -> Any:
+    """A constant that a config holds as a list, as an array."""
+    return np.asarray(value, "float32") if isinstance(value, list) else value
 
 
 # By the last part of the Python name (`math.add` -> `add`), and by the graph's operation type.
@@ -186,7 +201,6 @@ _FUNCTIONS: dict[str, Callable] = {
     **dict.fromkeys(("reduce_sum", "Sum"), _reduce(ops.sum)),
     **dict.fromkeys(("clip_by_value", "ClipByValue"), _clip),
     "resize": _resize,
-    "resize_images": _resize,
     "image.resize": _resize,
     "leaky_relu": lambda features, alpha=0.2: ops.leaky_relu(features, alpha),
 }

@@ -208,3 +208,9 @@ class ReflectionPadding2D(keras.layers.Layer):
 
     def get_config(self) -> dict:
         return {**super().get_config(), "padding": self.padding}
+
+
+@keras.saving.register_keras_serializable(package="keras_vaegan")
+def legacy_hard_sigmoid(x):
+    """Keras 1 and 2's hard_sigmoid: 0.2 x + 0.5 within [0, 1]; Keras 3's has a slope of 1/6."""
+    return ops.clip(0.2 * x + 0.5, 0.0, 1.0)

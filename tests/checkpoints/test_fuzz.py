@@ -47,7 +47,9 @@ legacy = {"class_name": "Functional", "config": {"name": "m", "layers": [
 with h5py.File(f"{folder}/weights.h5") as source, h5py.File(f"{folder}/model.h5", "w") as target:
     source.copy("/", target, "model_weights")
     target.attrs["model_config"] = json.dumps(legacy)
-originals = [open(f"{folder}/{n}.h5", "rb").read() for n in ("weights", "model")]
+save_legacy_h5(model, f"{folder}/bare.h5")
+names = ("weights", "model", "bare")
+originals = [open(f"{folder}/{name}.h5", "rb").read() for name in names]
 for name in ("weights", "model"):
     load_legacy_h5(model, f"{folder}/{name}.h5")
 load_model(f"{folder}/model.h5")
@@ -78,10 +80,10 @@ outcome = {"loaded": 0, "refused": 0}
 path = f"{folder}/damaged.h5"
 for index in range(count):
     with open(path, "wb") as file:
-        file.write(damage(originals[index % 2], rng))
+        file.write(damage(originals[index % 3], rng))
     # Loading into a model that is there is cheap; building one is for now and then.
     steps = [lambda p: load_legacy_h5(model, p)]
-    if index % 20 == 1:
+    if index % 20 < 3:
         steps += [load_model, lambda p: str(inspect_checkpoint(p))]
     for step in steps:
         try:
