@@ -384,12 +384,7 @@ def _check_attribute_size(
 ) -> None:
     """Refuse an attribute that claims to be larger than any that Keras writes."""
     attribute = group.attrs.get_id(name)
-    is_variable = attribute.dtype.hasobject
-    if is_variable and attribute.shape != () and count > 1:
-        raise InputError(
-            f"{path}: attribute {show(name)} holds texts of variable length, whose size cannot be "
-            "checked: expected fixed-length names as Keras writes them"
-        )
+    # Keras 2 writes texts of variable length, of which only references are counted here.
     claimed = np.prod(attribute.shape, dtype=float)
     if claimed > count or claimed * attribute.dtype.itemsize > MAX_TEXT:
         raise InputError(f"{path}: attribute {show(name)} is too large; use a Keras .h5 file")

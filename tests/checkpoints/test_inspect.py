@@ -1,16 +1,19 @@
 """What `inspect_checkpoint` and `convert` say and do."""
 
+import dataclasses
+
 import h5py
 import keras
 import numpy as np
 import pytest
 
 from keras_vaegan import convert
+from keras_vaegan.checkpoints.architecture import load_model
 from keras_vaegan.checkpoints.h5_file import read_weight_file
 from keras_vaegan.checkpoints.infer import infer_config
 from keras_vaegan.checkpoints.inspect import inspect_checkpoint
 from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
-from keras_vaegan.config import VAEUNetConfig
+from keras_vaegan.config import DataConfig, VAEUNetConfig
 from keras_vaegan.errors import InputError
 from keras_vaegan.models import build_generator
 
@@ -71,6 +74,31 @@ def test_assumed_values_that_do_not_fit(file, assume):
     message = "assumed field 'group'" if "group" in assume else "none of our networks"
     with pytest.raises(InputError, match=message):
         infer_config(read_weight_file(file), assume)
+
+
+def test_inference_is_bounded(tmp_path):
+    """Readings grow like Fibonacci's numbers with equal convolutions; ends are looked at first."""
+    x = image = keras.Input((None, None, 1))
+    for filters, size in [(8, 3)] * 60 + [(9, 3), (8, 3), (2, 1), (2, 1)]:
+        x = keras.layers.Conv2D(filters, size, padding="same")(x)
+    save_legacy_h5(keras.Model(image, x), tmp_path / "w.h5")
+    assert inspect_checkpoint(tmp_path / "w.h5").source == ""
+
+
+def test_an_embedded_config_must_fit_its_file(tmp_path):
+    x = image = keras.Input((4,))
+    small = keras.Model(image, keras.layers.Dense(2, name="d")(x))
+    save_legacy_h5(small, tmp_path / "w.h5", dataclasses.replace(CONFIG, filters=(8, 2000)))
+    for read in (load_model, inspect_checkpoint):
+        try:
+            verdict = str(read(tmp_path / "w.h5"))
+        except InputError as error:
+            verdict = str(error)
+        assert "far larger than its" in verdict
+    save_legacy_h5(small, tmp_path / "w.h5", DataConfig(image_size=16))
+    assert "describes no network" in inspect_checkpoint(tmp_path / "w.h5").verdict
+    save_legacy_h5(small, tmp_path / "w.h5", CONFIG)
+    assert "does not rebuild by itself" in inspect_checkpoint(tmp_path / "w.h5").verdict
 
 
 def test_conversion_to_keras_and_back(model, file, tmp_path, capsys):

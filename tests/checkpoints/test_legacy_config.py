@@ -135,11 +135,40 @@ def test_merges_of_keras_1_and_shared_layers(file, x):
     merge = layer("Merge", "merge", "shared", "shared", mode="sum")
     merge["inbound_nodes"] = [[["shared", 0, 0], ["shared", 1, 0]]]
     weights = {"shared": {"kernel": np.eye(4) * 2, "bias": np.ones(4)}}
-    write(file, graph(image(), merge, dense, twice), weights)
-    config = graph(image(), dense, twice, merge)
-    write(file, config, weights)
     once = 2 * x + 1
-    np.testing.assert_allclose(run(file, x), once + 2 * np.maximum(once, 0) + 1, atol=1e-5)
+    for order in ((merge, dense, twice), (dense, twice, merge)):
+        write(file, graph(image(), *order, output="merge"), weights)
+        np.testing.assert_allclose(run(file, x), once + 2 * np.maximum(once, 0) + 1, atol=1e-5)
+
+
+def test_what_changed_since_keras_2_keeps_its_old_meaning(file, x):
+    """hard_sigmoid's slope, a list of constants as an operand."""
+    write(file, graph(image(), layer("Activation", "a", "image", activation="hard_sigmoid")))
+    np.testing.assert_allclose(run(file, x), np.clip(0.2 * x + 0.5, 0, 1), atol=1e-6)
+    means = [1.0, 2.0, 3.0, 4.0]
+    write(file, graph(image(), op_layer("Sub", ["image"], {"1": means})))
+    np.testing.assert_allclose(run(file, x), x - np.array(means), atol=1e-6)
+
+
+def test_equal_names_inside_two_nested_models(file, x):
+    kernels = {"first": np.full((1, 1, 4, 2), 0.5), "last": np.full((1, 1, 2, 4), 2.0)}
+
+    def nested(name, source, call):
+        _, _, channels, filters = kernels[name].shape
+        conv = layer("Conv2D", "conv", "image", filters=filters, kernel_size=[1, 1])
+        return {**graph(image((8, 8, channels)), conv), "name": name,
+                "inbound_nodes": [[[source, call, 0, {}]]]}  # fmt: skip
+
+    config = graph(image(), nested("first", "image", 0), nested("last", "first", 1))
+    config["config"]["output_layers"] = [["last", 1, 0]]
+    write(file, config, {"first": {}, "last": {}})
+    with h5py.File(file, "r+") as opened:
+        for name, kernel in kernels.items():
+            group = opened["model_weights"][name]
+            group.attrs["weight_names"] = [b"conv/kernel:0", b"conv/bias:0"]
+            group["conv/kernel:0"], group["conv/bias:0"] = kernel, np.ones(kernel.shape[-1])
+    inner = x @ kernels["first"][0, 0] + 1
+    np.testing.assert_allclose(run(file, x), inner @ kernels["last"][0, 0] + 1, atol=1e-4)
 
 
 def test_a_keras_1_sequential_with_a_nested_one(file, x):
@@ -242,6 +271,20 @@ def deep(depth):
     return config
 
 
+def repeated(depth):
+    """Models that call the next one four times each: 4^depth calls from a small file."""
+    entry = {"class_name": "Sequential", "config": {"name": "s", "layers": [
+        {"class_name": "ReLU", "config": {"name": "r", "batch_input_shape": [None, None, None, 4]}}
+    ]}}  # fmt: skip
+    for level in range(depth):
+        name = f"inner_{level}"
+        calls = [["image", 0, 0, {}], *([name, i, 0, {}] for i in range(1, 4))]
+        inner = {**entry, "name": name, "inbound_nodes": [[call] for call in calls]}
+        entry = graph(image((None, None, 4)), inner)
+        entry["config"]["output_layers"] = [[name, 4, 0]]
+    return entry
+
+
 REFUSED = {
     "huge filters": (graph(image(), conv(filters=10**9)), KERNEL, "'conv' .*expected"),
     "huge kernel": (graph(image(), conv(kernel_size=[10**6, 10**6])), KERNEL, "'conv' .*expected"),
@@ -257,6 +300,12 @@ REFUSED = {
     "too deep": (deep(40), {}, "nested more than"),
     "too many": (graph(image(), *[layer("ReLU", f"r{i}", "image") for i in range(20_001)]), {},
                  "20002 layers"),
+    "constants alone": (graph(image(), {**op_layer("Pad", [], {"0": [1.0], "1": [[0, 10**9]]}),
+                                         "inbound_nodes": [[]]}), {}, "of constants alone"),
+    "old resize": (graph(image(), layer("TFOpLambda", "r", "image",
+                                        function="compat.v1.image.resize")), {}, "other points"),
+    "deconvolution": (graph(image(), layer("Deconvolution2D", "d", "image")), {}, "another order"),
+    "calls without end": (repeated(9), {}, "layers and calls"),
     "no object": ([1, 2], {}, "cannot be rebuilt"),
     "no shape": (graph({**image(), "config": {"name": "image"}}, conv()), KERNEL, "rebuilt"),
     "numbers as names": (graph(image(), layer("ReLU", 7, "image")), {}, "without a name"),

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_vaegan.checkpoints.h5_file import read_weight_file
 from keras_vaegan.checkpoints.legacy_h5 import load_legacy_h5, save_legacy_h5
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.layers import Sampling
@@ -217,6 +218,37 @@ def test_other_names_are_matched_by_place(model, file):
     names = [set(name.rpartition("/")[2] for name in group) for group in report.interchangeable]
     assert {"inner_conv", "inner_out"} in names
     assert load_legacy_h5(build_tiny(), file).match == "name"
+
+
+def test_automatic_names_may_be_shifted(tmp_path):
+    """conv2d_1 of the file and conv2d_1 of the model need not be the same layer."""
+
+    def build(first):
+        x = image = keras.Input((8, 8, 4))
+        for index in range(3):
+            x = layers.Conv2D(4, 3, padding="same", name=f"conv2d_{first + index}")(x)
+        return perturb(keras.Model(image, x), first)
+
+    source, target = build(1), build(2)
+    save_legacy_h5(source, tmp_path / "w.h5")
+    assert load_legacy_h5(target, tmp_path / "w.h5").match == "position"
+    for ours, theirs in zip(target.get_weights(), source.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_circle_of_links_and_a_huge_chunk(model, file):
+    with h5py.File(file, "r+") as opened:
+        group = opened.create_group("optimizer_weights")
+        group["step"], group["again"] = 1, group
+    load_legacy_h5(build_tiny(), file)
+    assert read_weight_file(file).optimizer_arrays == 1
+    with h5py.File(file, "r+") as opened:
+        del opened["conv_1/conv_1/kernel:0"]
+        opened["conv_1"].create_dataset(
+            "conv_1/kernel:0", data=np.zeros((3, 3, 4, 4)), maxshape=(None, 3, 4, 4),
+            chunks=(10**7, 3, 4, 4), compression="gzip",
+        )  # fmt: skip
+    refuse(file, "its arrays claim over")
 
 
 def test_by_place_every_kind_and_shape_counts(tmp_path):

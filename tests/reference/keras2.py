@@ -117,7 +117,8 @@ def nested():
             layers.Conv2D(12, 3),
         ]
     )
-    x = tfa.layers.WeightNormalization(layers.Conv2D(4, 3, padding="same"), data_init=False)(image)
+    x = tfa.layers.WeightNormalization(layers.Conv2D(4, 3, padding="same"))(image)
+    x = layers.Activation("hard_sigmoid")(x - tf.constant([0.1, 0.2, 0.3, 0.4]))
     x = decoder(encoder(x))
     x = tf.nn.depth_to_space(x, 2)
     x = tf.clip_by_value(tf.image.resize(x, (16, 16)) * 0.5 + image, -1.0, 1.0)
