@@ -90,7 +90,7 @@ def test_a_file_without_config_is_inferred(tmp_path, capsys):
     assert "groups" not in capsys.readouterr().err
     load_generator(tmp_path / "g.h5", assume={"image_size": 16})
     error = capsys.readouterr().err
-    assert "does not tell groups=8" in error and "image_size" not in error
+    assert "groups=8: assumed" in error and "image_size" not in error
     with pytest.raises(InputError, match=r"build_generator\(config\) and call load_legacy_h5"):
         read_config(tmp_path / "g.h5")
 
