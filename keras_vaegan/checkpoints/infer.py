@@ -27,6 +27,13 @@ MAX_ALTERNATIVES = 2
 MAX_CONVOLUTIONS = 200  # of an encoder
 MAX_SEGMENTS = 256  # ways to cut an encoder into levels that are looked at
 FAMILIES = {VAEUNetConfig: "VAE U-Net", DiscriminatorConfig: "multi-scale discriminator"}
+EXAMPLES = (  # small ones of each family, to compare with what points to none
+    VAEUNetConfig(
+        image_size=32, channels=1, filters=(16, 32), kernel_sizes=(3, 3),
+        num_residual_blocks=(0, 1), skip_levels=1, groups=8, latent_channels=8,
+    ),
+    DiscriminatorConfig(image_size=32, channels=1, filters=(16, 32), num_heads=2, groups=8),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ def infer_config(file: WeightFile, assume: dict[str, object] | None = None) -> I
     fitting: list = []
     candidates = sorted(_list_candidates(leaves, assume or {}), key=lambda c: len(c.filters))
     if leaves and not candidates:
-        best = max(filter(None, (_find_difference(leaves, family()) for family in FAMILIES)))
+        best = max(filter(None, (_find_difference(leaves, example) for example in EXAMPLES)))
     for candidate in candidates[:MAX_CANDIDATES]:
         difference = _find_difference(leaves, candidate)
         if difference is None:
