@@ -93,7 +93,7 @@ def save_legacy_h5(
         file.attrs["keras_version"] = np.bytes_(b"2.15.0")
         if config is not None:
             record = config if isinstance(config, dict) else config_to_dict(config)
-            file.attrs[CONFIG_ATTRIBUTE] = json.dumps(record)
+            file.attrs[CONFIG_ATTRIBUTE] = np.bytes_(json.dumps(record).encode())
         for layer_name, variables in weights.items():
             group = file.create_group(layer_name)
             write_names(group, "weight_names", [f"{name}:0" for name in variables])

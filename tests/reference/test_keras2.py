@@ -19,6 +19,7 @@ from keras_vaegan.checkpoints.h5_file import read_weight_file
 from keras_vaegan.checkpoints.infer import infer_config
 from keras_vaegan.checkpoints.legacy_h5 import load_legacy_h5, save_legacy_h5
 from keras_vaegan.config import DiscriminatorConfig, VAEUNetConfig
+from keras_vaegan.errors import InputError
 from keras_vaegan.models import build_model
 
 HERE = Path(__file__).parent
@@ -176,3 +177,13 @@ def test_a_nested_model_writes_back(tmp_path):
     image = np.load(GOLDEN / "nested.npz")["image"]
     for a, b in zip(outputs_of(model, image), outputs_of(again, image), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_damaged_heap_of_names_is_refused(tmp_path):
+    """HDF5 itself would read such a file without end."""
+    content = bytearray((GOLDEN / "unet_group.h5").read_bytes())
+    start = content.index(b"GCOL")
+    content[start + 16 : start + 32] = bytes(16)  # the first object: free space of no size
+    (tmp_path / "damaged.h5").write_bytes(content)
+    with pytest.raises(InputError, match="a heap of texts in it is damaged"):
+        read_weight_file(tmp_path / "damaged.h5")
