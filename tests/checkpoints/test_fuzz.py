@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-FILES = 2000
+FILES = 3000
 MEMORY = 2**30
 SECONDS = 600
 
