@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -38,8 +39,13 @@ def load(way: str, model, path: Path) -> None:
         import h5py
 
         arrays = []
+
+        def visit(_, item) -> None:
+            if isinstance(item, h5py.Dataset):
+                arrays.append(item[()])
+
         with h5py.File(path) as file:
-            file.visititems(lambda _, item: hasattr(item, "shape") and arrays.append(item[()]))
+            file.visititems(visit)
     elif way == "ours":
         load_legacy_h5(model, path)
     else:
@@ -47,14 +53,26 @@ def load(way: str, model, path: Path) -> None:
 
 
 def measure_memory(way: str, path: Path, megabytes: int) -> float:
-    """Growth of this process's peak while loading, in file sizes."""
-    import resource
-
+    """Growth of this process's resident set while loading, sampled every millisecond."""
     model = build(megabytes)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before, peak, done = read_resident(), 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.001):
+            peak = max(peak, read_resident())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     load(way, model, path)
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return grown * 1024 / path.stat().st_size
+    done.set()
+    watcher.join()
+    return (peak - before) / path.stat().st_size
+
+
+def read_resident() -> int:
+    """Bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def main() -> None:
