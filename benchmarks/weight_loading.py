@@ -1,6 +1,6 @@
 """Loading a large legacy weight file, against h5py reading its arrays and Keras loading it.
 
-    python benchmarks/weight_loading.py [--megabytes 200] [--repeats 5]
+    python benchmarks/weight_loading.py [--megabytes 200] [--repeats 5] [--cold]
 
 Prints seconds (the best of the repeats, interleaved) and the memory that each way needs beyond
 the built model, as a multiple of the file's size; the memory from a process of its own each.
@@ -75,11 +75,19 @@ def read_resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def forget(path: Path) -> None:
+    """Drop a file from the page cache, so that the next reading goes to the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--megabytes", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--cold", action="store_true", help="read from disk, not from the cache")
     parser.add_argument("--memory-of", choices=WAYS)
     parser.add_argument("--path", type=Path)
     arguments = parser.parse_args()
@@ -95,6 +103,8 @@ def main() -> None:
         seconds: dict[str, list[float]] = {way: [] for way in WAYS}
         for _ in range(arguments.repeats):
             for way in WAYS:
+                if arguments.cold:
+                    forget(path)
                 begin = time.perf_counter()
                 load(way, model, path)
                 seconds[way].append(time.perf_counter() - begin)
