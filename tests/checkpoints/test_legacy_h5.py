@@ -74,7 +74,7 @@ def test_layout_is_that_of_keras_2(model, file):
     with h5py.File(file) as opened:
         assert opened.attrs["backend"] == b"tensorflow"
         assert opened.attrs["keras_version"] == b"2.15.0"
-        assert opened.attrs["keras_vaegan_config"] == '{"kind": "Any"}'
+        assert opened.attrs["keras_vaegan_config"] == b'{"kind": "Any"}'
         assert opened.attrs["layer_names"].tolist() == [
             b"image", b"conv_1", b"group_norm", b"conv_2", b"relu", b"batch_norm", b"sampling",
             b"inner", b"dropout",
