@@ -28,7 +28,7 @@ def measure(preset: str, precision: str, image_size: int, steps: int) -> dict:
 
     from keras_vaegan.config import resize_config
     from keras_vaegan.presets import get_preset
-    from keras_vaegan.trainers.cyclegan import build_trainer
+    from keras_vaegan.trainers.build import build_trainer
 
     config = dataclasses.replace(resize_config(get_preset(preset), image_size), precision=precision)
     trainer = build_trainer(config)

@@ -16,7 +16,7 @@ _HOMES = {
     "Translator": "inference",
     "build_discriminator": "models",
     "build_generator": "models",
-    "build_trainer": "trainers.cyclegan",
+    "build_trainer": "trainers.build",
     "evaluate_pairs": "evaluation.protocols",
     "get_preset": "presets",
     "inspect_checkpoint": "checkpoints.inspect",

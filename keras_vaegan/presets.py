@@ -107,7 +107,7 @@ def demo() -> CycleGANConfig:
 PRESETS = {f.__name__: f for f in (vae_cyclegan, vae_cyclegan_small, demo)}
 
 
-def get_preset(name: str) -> CycleGANConfig:
+def get_preset(name: str):
     """Look up a preset by name.
 
     Args:

@@ -13,18 +13,26 @@ from keras_vaegan.errors import InputError
 from keras_vaegan.presets import get_preset
 
 INTERRUPTED = 130
+LOSS_OPTIONS = (
+    "cycle_weight",
+    "ssim_weight",
+    "identity_weight",
+    "adversarial_weight",
+    "discriminator_gradients",
+)
+CYCLEGAN_OPTIONS = ("image_size", "skip_levels", "align", *LOSS_OPTIONS)
 
 
 @dataclass(frozen=True)
 class TrainArguments:
-    """Train both translators from two folders of unpaired images."""
+    """Train a preset on a folder of images."""
 
     data: Path
     """Folder that holds trainA (CT) and trainB (MRI), or a parent of it."""
     out: Path
     """Run folder: weights, state, logs and samples."""
     preset: str = "vae_cyclegan_small"
-    """vae_cyclegan, vae_cyclegan_small or demo."""
+    """CycleGANs: vae_cyclegan, vae_cyclegan_small, demo."""
     steps: int | None = None
     """Training steps in all; the preset's where not given."""
     epochs: int | None = None
@@ -84,20 +92,20 @@ def train(arguments: TrainArguments) -> int:
             f"{arguments.out} already holds a run: expected a new folder; choose another --out "
             "or add --resume"
         )
-    from keras_vaegan.trainers.run import train_cyclegan
+    from keras_vaegan.trainers.run import train_run
 
-    interrupted = train_cyclegan(
+    interrupted = train_run(
         config,
         arguments.data,
         arguments.out,
         arguments.resume,
         arguments.minutes,
-        epochs=arguments.epochs,
+        arguments.epochs,
     )
     return INTERRUPTED if interrupted else 0
 
 
-def resolve_config(arguments: TrainArguments) -> CycleGANConfig:
+def resolve_config(arguments: TrainArguments):
     """Preset (or the resumed run's config) with the arguments' changes.
 
     Raises:
@@ -114,25 +122,27 @@ def resolve_config(arguments: TrainArguments) -> CycleGANConfig:
         from keras_vaegan.checkpoints.run_config import read_run_config
 
         config = read_run_config(arguments.out)
+    config = _replace_given(config, arguments, ("steps", "batch_size", "precision", "seed"))
+    if isinstance(config, CycleGANConfig):
+        return _apply_cyclegan_options(config, arguments)
+    for name in CYCLEGAN_OPTIONS:
+        if getattr(arguments, name) is not None:
+            raise InputError(
+                f"--{name.replace('_', '-')} given with a {type(config).__name__}: expected it "
+                "with a CycleGAN preset only; drop it"
+            )
+    return config
+
+
+def _apply_cyclegan_options(config: CycleGANConfig, arguments: TrainArguments) -> CycleGANConfig:
+    """A CycleGAN's config with the options that only it has."""
     if arguments.image_size is not None:
         config = resize_config(config, arguments.image_size)
-    config = _replace_given(config, arguments, ("steps", "batch_size", "precision", "seed"))
-    losses = _replace_given(
-        config.losses,
-        arguments,
-        (
-            "cycle_weight",
-            "ssim_weight",
-            "identity_weight",
-            "adversarial_weight",
-            "discriminator_gradients",
-        ),
-    )
     return dataclasses.replace(
         config,
         generator=_replace_given(config.generator, arguments, ("skip_levels",)),
         data=_replace_given(config.data, arguments, ("align",)),
-        losses=losses,
+        losses=_replace_given(config.losses, arguments, LOSS_OPTIONS),
     )
 
 

@@ -8,7 +8,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from keras_vaegan.config import CycleGANConfig, config_from_dict, config_to_dict
+from keras_vaegan.config import config_from_dict, config_to_dict
 from keras_vaegan.errors import InputError
 from keras_vaegan.files import atomic_path
 
@@ -20,7 +20,7 @@ def is_run(folder: str | Path) -> bool:
     return (Path(folder) / "config.json").exists() and (Path(folder) / "state").is_dir()
 
 
-def write_run_config(folder: str | Path, config: CycleGANConfig) -> None:
+def write_run_config(folder: str | Path, config) -> None:
     """Write config.json: the resolved config, versions, seed and commit.
 
     Raises:
@@ -36,18 +36,23 @@ def write_run_config(folder: str | Path, config: CycleGANConfig) -> None:
         temporary.write_text(json.dumps(record, indent=2) + "\n")
 
 
-def read_run_config(folder: Path) -> CycleGANConfig:
+def read_run_config(folder: Path, kind: type | None = None):
     """Read the config of a run folder.
 
+    Args:
+        folder: Run folder.
+        kind: The config class that is expected; None takes any.
+
     Raises:
-        InputError: there is no readable run in `folder`.
+        InputError: there is no readable run in `folder`, or one of another kind.
     """
     path = folder / "config.json"
     try:
         config = config_from_dict(json.loads(path.read_text())["config"])
-        if isinstance(config, CycleGANConfig):
+        if hasattr(config, "steps") and isinstance(config, kind or object):
             return config
-        raise InputError(f"{path} describes no CycleGAN run: expected one that `train` wrote")
+        expected = f"a {kind.__name__}" if kind else "the config of a run"
+        raise InputError(f"{path} holds a {type(config).__name__}: expected {expected}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
             raise

@@ -5,25 +5,13 @@ from __future__ import annotations
 import csv
 import signal
 import time
-from functools import partial
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from keras_vaegan.checkpoints.run_state import save_run_state
-from keras_vaegan.data.image import write_image
 from keras_vaegan.evaluation.report import draw_history
-from keras_vaegan.evaluation.translation import (
-    TranslationResult,
-    draw_translation_grid,
-    evaluate_translation,
-    images_to_unit,
-)
 from keras_vaegan.files import atomic_path
-from keras_vaegan.models import run_generator
-
-SAMPLE_ROWS = 3
 
 
 class StopOnSignalOrLimit(keras.callbacks.Callback):
@@ -69,35 +57,30 @@ class StopOnSignalOrLimit(keras.callbacks.Callback):
 class RunRecorder(keras.callbacks.Callback):
     """Validate at every epoch's end and keep the run folder current.
 
-    Writes weights (`*.h5`, and `best/` where the score improved), `state/`, `history.csv`, loss
-    plots and a sample grid. The score is the mean honest-cycle SSIM less the mean realism gap of
-    both directions: a network that copies its input scores about 0, and so does one that forgets
-    the anatomy.
+    Writes weights (`*.h5`, and `best/` where the score improved), `state/`, `history.csv` and
+    loss plots. A system's own recorder overrides `validate`.
 
     Args:
         folder: Run folder.
-        mri: Validation images of the source domain (N, S, S, C), uint8 or uint16.
-        ct: Validation images of the target domain.
-        history: Rows of an earlier part of the run.
-        best_score: Best score so far.
-        seconds: Training time of earlier parts.
+        past: What `load_run_state` gave back of an earlier part of the run, or nothing.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        mri: np.ndarray,
-        ct: np.ndarray,
-        history: list[dict] | None = None,
-        best_score: float = float("-inf"),
-        seconds: float = 0.0,
-    ) -> None:
+    def __init__(self, folder: Path, past: dict | None = None) -> None:
         super().__init__()
+        past = past or {}
         self.folder = Path(folder)
-        self.mri, self.ct = images_to_unit(mri), images_to_unit(ct)
-        self.history = list(history or [])
-        self.best_score = best_score
-        self.seconds = seconds
+        self.history: list[dict] = list(past.get("history") or [])
+        self.best_score: float = past.get("best_score", float("-inf"))
+        self.seconds: float = past.get("seconds", 0.0)
+
+    def validate(self, step: int) -> dict[str, float]:
+        """Judge the current weights, write sample pictures.
+
+        Returns:
+            Columns of history.csv; "val_score" (higher is better) chooses `best/`. Empty where
+            there is nothing to validate on.
+        """
+        return {}
 
     def on_train_begin(self, logs=None) -> None:
         self._mark = time.monotonic()
@@ -108,32 +91,17 @@ class RunRecorder(keras.callbacks.Callback):
             "epoch": epoch + 1,
             "step": int(self.model.trained_steps.numpy()),
             "minutes": round(self.seconds / 60, 3),
-            "learning_rate": float(self.model.g_optimizer.learning_rate.numpy()),
+            "learning_rate": float(self.model.optimizer.learning_rate.numpy()),
             **{name: float(value) for name, value in (logs or {}).items()},
         }
-        is_best = False
-        if len(self.mri) and len(self.ct):
-            value_range = self.model.config.data.value_range
-            result = evaluate_translation(
-                partial(run_generator, self.model.g_target_ema, value_range=value_range),
-                partial(run_generator, self.model.g_source_ema, value_range=value_range),
-                self.mri,
-                self.ct,
-            )
-            row |= summarise(result.metrics)
-            is_best = row["val_score"] > self.best_score
-            self._write_samples(result, row["step"])
-            if logs is not None:
-                logs.update({k: v for k, v in row.items() if k.startswith("val_")})
+        judged = self.validate(row["step"])
+        row |= judged
+        if logs is not None:
+            logs.update(judged)
         self.history.append(row)
         self._write_records()
-        self._write_checkpoints(is_best, row)
+        self._write_checkpoints(judged.get("val_score", float("-inf")), row)
         self._mark = time.monotonic()
-
-    def _write_samples(self, result: TranslationResult, step: int) -> None:
-        """Write the grid of both directions."""
-        grid = draw_translation_grid(result, SAMPLE_ROWS)
-        write_image(self.folder / "samples" / f"step_{step:06d}.png", grid)
 
     def _write_records(self) -> None:
         """Write history.csv and its plots."""
@@ -145,11 +113,11 @@ class RunRecorder(keras.callbacks.Callback):
             writer.writerows(self.history)
         draw_history(path, self.folder / "logs" / "history.png")
 
-    def _write_checkpoints(self, is_best: bool, row: dict) -> None:
+    def _write_checkpoints(self, score: float, row: dict) -> None:
         """Write weights and the resumable state, the best ones apart."""
         self.model.save_weight_files(self.folder)
-        if is_best:
-            self.best_score = row["val_score"]
+        if score > self.best_score:
+            self.best_score = score
             self.model.save_weight_files(self.folder / "best")
         extra = {
             "epoch": row["epoch"],
@@ -159,19 +127,3 @@ class RunRecorder(keras.callbacks.Callback):
             "history": self.history,
         }
         save_run_state(self.model, self.folder / "state", extra)
-
-
-def summarise(metrics: dict) -> dict:
-    """Flatten an evaluation to the columns of history.csv, and score it."""
-    row = {}
-    for name in ("ct", "mri"):
-        for kind in ("cycle", "honest_cycle"):
-            row[f"val_{kind}_psnr_{name}"] = metrics[kind][name]["psnr"]["mean"]
-            row[f"val_{kind}_ssim_{name}"] = metrics[kind][name]["ssim"]["mean"]
-        for group, gap in metrics["realism"][name]["gap"].items():
-            row[f"val_gap_{group}_{name}"] = gap
-        row[f"val_copy_{name}"] = metrics["realism"][name]["copy"]
-    similarity = (row["val_honest_cycle_ssim_ct"] + row["val_honest_cycle_ssim_mri"]) / 2
-    gaps = [row[f"val_gap_all_{name}"] for name in ("ct", "mri")]
-    row["val_score"] = similarity - sum(1.0 if gap is None else gap for gap in gaps) / 2
-    return {name: value for name, value in row.items() if value is not None}

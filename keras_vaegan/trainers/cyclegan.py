@@ -14,11 +14,7 @@ from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
 from keras_vaegan.config import VALUE_RANGES, CycleGANConfig, WeightsRecord
 from keras_vaegan.data.augment import augment
 from keras_vaegan.models import build_discriminator, build_generator, with_latents
-from keras_vaegan.trainers.distribution import (
-    dtype_policy,
-    resolve_precision,
-    should_compile_with_xla,
-)
+from keras_vaegan.trainers.distribution import resolve_precision, should_compile_with_xla
 from keras_vaegan.trainers.image_pool import ImagePool
 from keras_vaegan.trainers.losses import (
     adversarial_loss,
@@ -359,21 +355,6 @@ class CycleGAN(keras.Model):
                 save_legacy_h5(model, Path(temporary) / WEIGHT_FILES[name], record)
             for file in WEIGHT_FILES.values():
                 os.replace(Path(temporary) / file, folder / file)
-
-
-def build_trainer(config: CycleGANConfig) -> CycleGAN:
-    """Build and compile the trainer that a config describes.
-
-    Args:
-        config: The run; its `precision` sets the layers' dtype policy.
-
-    Returns:
-        A compiled `CycleGAN`, ready for `fit(dataset)` or `train_on_batch((source, target))`.
-    """
-    with dtype_policy(resolve_precision(config.precision)):
-        trainer = CycleGAN(config)
-    trainer.compile()
-    return trainer
 
 
 def _unpack_pair(data) -> tuple:

@@ -15,7 +15,8 @@ from keras_vaegan.config import (
     OptimizerConfig,
     VAEUNetConfig,
 )
-from keras_vaegan.trainers.cyclegan import WEIGHT_FILES, CycleGAN, build_trainer
+from keras_vaegan.trainers.build import build_trainer
+from keras_vaegan.trainers.cyclegan import WEIGHT_FILES, CycleGAN
 
 SIZE = 32
 TINY = CycleGANConfig(

@@ -1,22 +1,24 @@
-"""What a run is made of: frozen dataclasses, their checks, JSON in and out.
-
-A config is the whole record of a model or a run: two equal configs build equal networks. Change
-one with `dataclasses.replace`; every check runs again on the copy.
-"""
+"""Configs of the CycleGAN trainer, Systems A and C: networks, data, losses, run."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import field
+from typing import Literal
 
-from keras_vaegan.errors import InputError
+from keras_vaegan.config.checks import (
+    PRECISIONS,
+    check_groups,
+    check_image,
+    require,
+    require_choice,
+)
+from keras_vaegan.config.serialization import frozen_config
 
 VALUE_RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
 
 
-@dataclass(frozen=True)
+@frozen_config
 class VAEUNetConfig:
     """U-Net generator with a probabilistic bottleneck (System A).
 
@@ -62,31 +64,31 @@ class VAEUNetConfig:
         return 2 ** (len(self.filters) - 1)
 
     def __post_init__(self) -> None:
-        _require(len(self.filters) >= 2, "filters", self.filters, "at least two levels")
+        require(len(self.filters) >= 2, "filters", self.filters, "at least two levels")
         for name in ("kernel_sizes", "num_residual_blocks"):
             value = getattr(self, name)
-            _require(
+            require(
                 len(value) == len(self.filters),
                 name,
                 value,
                 f"{len(self.filters)} values, one per level of filters",
             )
-        _require(all(k % 2 for k in self.kernel_sizes), "kernel_sizes", self.kernel_sizes, "odd")
-        _check_groups(self.groups, self.filters)
-        _require(
+        require(all(k % 2 for k in self.kernel_sizes), "kernel_sizes", self.kernel_sizes, "odd")
+        check_groups(self.groups, self.filters)
+        require(
             0 <= self.skip_levels < len(self.filters),
             "skip_levels",
             self.skip_levels,
             f"0 to {len(self.filters) - 1}",
         )
-        _require_choice("latent", self.latent, ("spatial", "dense"))
-        _require_choice("upsampling", self.upsampling, ("nearest", "bilinear", "transpose"))
-        _check_image(self.image_size, self.channels, self.stride)
-        _require_choice("output_activation", self.output_activation, tuple(VALUE_RANGES))
-        _require(self.latent_channels > 0, "latent_channels", self.latent_channels, "positive")
+        require_choice("latent", self.latent, ("spatial", "dense"))
+        require_choice("upsampling", self.upsampling, ("nearest", "bilinear", "transpose"))
+        check_image(self.image_size, self.channels, self.stride)
+        require_choice("output_activation", self.output_activation, tuple(VALUE_RANGES))
+        require(self.latent_channels > 0, "latent_channels", self.latent_channels, "positive")
 
 
-@dataclass(frozen=True)
+@frozen_config
 class DiscriminatorConfig:
     """Multi-scale PatchGAN: one trunk, a judging head at each of its last `num_heads` levels.
 
@@ -118,18 +120,18 @@ class DiscriminatorConfig:
         return 2 ** len(self.filters)
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             1 <= self.num_heads <= len(self.filters),
             "num_heads",
             self.num_heads,
             f"1 to {len(self.filters)}, the number of levels",
         )
-        _require(self.trunk_depth >= 1, "trunk_depth", self.trunk_depth, "at least 1")
-        _check_groups(self.groups, self.filters)
-        _check_image(self.image_size, self.channels, self.stride)
+        require(self.trunk_depth >= 1, "trunk_depth", self.trunk_depth, "at least 1")
+        check_groups(self.groups, self.filters)
+        check_image(self.image_size, self.channels, self.stride)
 
 
-@dataclass(frozen=True)
+@frozen_config
 class DataConfig:
     """How image files become the network's input.
 
@@ -150,14 +152,14 @@ class DataConfig:
     validation_images: int = 32
 
     def __post_init__(self) -> None:
-        _check_image(self.image_size, self.channels, 1)
-        _require_choice("resize", self.resize, ("pad", "stretch"))
-        _require_choice("align", self.align, ("none", "head"))
-        _require_choice("value_range", self.value_range, tuple(VALUE_RANGES))
-        _require(self.validation_images >= 0, "validation_images", self.validation_images, ">= 0")
+        check_image(self.image_size, self.channels, 1)
+        require_choice("resize", self.resize, ("pad", "stretch"))
+        require_choice("align", self.align, ("none", "head"))
+        require_choice("value_range", self.value_range, tuple(VALUE_RANGES))
+        require(self.validation_images >= 0, "validation_images", self.validation_images, ">= 0")
 
 
-@dataclass(frozen=True)
+@frozen_config
 class WeightsRecord:
     """What a weight file says of itself: the network, and how its images were prepared.
 
@@ -170,7 +172,7 @@ class WeightsRecord:
     data: DataConfig
 
 
-@dataclass(frozen=True)
+@frozen_config
 class AugmentationConfig:
     """Strength of the random copy that every training sample gets in the training graph.
 
@@ -194,16 +196,16 @@ class AugmentationConfig:
     warp_probability: float = 0.5
 
     def __post_init__(self) -> None:
-        _require(self.copies in (0, 1), "copies", self.copies, "0 or 1")
+        require(self.copies in (0, 1), "copies", self.copies, "0 or 1")
         for name in ("flip", "warp_probability"):
             value = getattr(self, name)
-            _require(0 <= value <= 1, name, value, "a probability from 0 to 1")
+            require(0 <= value <= 1, name, value, "a probability from 0 to 1")
         for name in ("zoom", "translation", "intensity"):
             value = getattr(self, name)
-            _require(0 <= value < 0.5, name, value, "a share from 0 to below 0.5")
+            require(0 <= value < 0.5, name, value, "a share from 0 to below 0.5")
 
 
-@dataclass(frozen=True)
+@frozen_config
 class LossConfig:
     """Weights of the generator's loss terms, and the kind of the adversarial loss.
 
@@ -254,19 +256,19 @@ class LossConfig:
     head_clip_norm: float = 1.0
 
     def __post_init__(self) -> None:
-        _require_choice("adversarial", self.adversarial, ("least_squares", "bce"))
-        _require_choice("anchor", self.anchor, ("negative", "shell", "copy"))
-        _require_choice(
+        require_choice("adversarial", self.adversarial, ("least_squares", "bce"))
+        require_choice("anchor", self.anchor, ("negative", "shell", "copy"))
+        require_choice(
             "discriminator_gradients", self.discriminator_gradients, ("independent", "joint")
         )
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             if not isinstance(value, str):
-                _require(value >= 0, item.name, value, "zero or more")
-        _require(self.head_clip_norm > 0, "head_clip_norm", self.head_clip_norm, "above 0")
+                require(value >= 0, item.name, value, "zero or more")
+        require(self.head_clip_norm > 0, "head_clip_norm", self.head_clip_norm, "above 0")
 
 
-@dataclass(frozen=True)
+@frozen_config
 class OptimizerConfig:
     """Adam for generators and discriminators.
 
@@ -289,13 +291,13 @@ class OptimizerConfig:
     ema_decay: float = 0.999
 
     def __post_init__(self) -> None:
-        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
         for name in ("beta_1", "beta_2", "ema_decay"):
             value = getattr(self, name)
-            _require(0 <= value < 1, name, value, "from 0 to below 1")
+            require(0 <= value < 1, name, value, "from 0 to below 1")
 
 
-@dataclass(frozen=True)
+@frozen_config
 class CycleGANConfig:
     """A whole CycleGAN run (Systems A and C share the trainer).
 
@@ -330,31 +332,29 @@ class CycleGANConfig:
     def __post_init__(self) -> None:
         for part in (self.generator, self.discriminator):
             for name in ("image_size", "channels"):
-                _require(
+                require(
                     getattr(part, name) == getattr(self.data, name),
                     f"data.{name}",
                     getattr(self.data, name),
                     f"{type(part).__name__}'s {getattr(part, name)}",
                 )
-        _require(
+        require(
             self.generator.output_activation == self.data.value_range,
             "data.value_range",
             self.data.value_range,
             f"the generator's {self.generator.output_activation}",
         )
-        _require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
-        _require(self.steps >= 1, "steps", self.steps, "at least 1")
+        require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
+        require(self.steps >= 1, "steps", self.steps, "at least 1")
         in_step = self.batch_size * (1 + self.augmentation.copies)
-        _require(
+        require(
             self.pool_size == 0 or self.pool_size >= in_step,
             "pool_size",
             self.pool_size,
             f"0, or at least the {in_step} images of a step",
         )
-        _require(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
-        _require_choice(
-            "precision", self.precision, ("auto", "float32", "mixed_bfloat16", "mixed_float16")
-        )
+        require(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
+        require_choice("precision", self.precision, PRECISIONS)
 
 
 def resize_config(config: CycleGANConfig, image_size: int) -> CycleGANConfig:
@@ -368,95 +368,3 @@ def resize_config(config: CycleGANConfig, image_size: int) -> CycleGANConfig:
         for name in ("generator", "discriminator", "data")
     }
     return dataclasses.replace(config, **parts)
-
-
-_KINDS = {
-    kind.__name__: kind
-    for kind in (
-        VAEUNetConfig,
-        DiscriminatorConfig,
-        DataConfig,
-        WeightsRecord,
-        AugmentationConfig,
-        LossConfig,
-        OptimizerConfig,
-        CycleGANConfig,
-    )
-}
-
-
-def config_to_dict(config: Any) -> dict:
-    """Turn a config into JSON-ready data; each dataclass carries its class name as "kind"."""
-    result: dict[str, Any] = {"kind": type(config).__name__}
-    for item in dataclasses.fields(config):
-        value = getattr(config, item.name)
-        if dataclasses.is_dataclass(value):
-            value = config_to_dict(value)
-        result[item.name] = list(value) if isinstance(value, tuple) else value
-    return result
-
-
-def config_from_dict(data: dict) -> Any:
-    """Rebuild a config from `config_to_dict`'s data.
-
-    Raises:
-        InputError: unknown kind or field, or a value that the config refuses.
-    """
-    kind = data.get("kind") if isinstance(data, dict) else None
-    if kind not in _KINDS:
-        raise InputError(f"unknown config kind {kind!r}: expected one of {', '.join(_KINDS)}")
-    names = {item.name for item in dataclasses.fields(_KINDS[kind])}
-    unknown = sorted(set(data) - names - {"kind"})
-    if unknown:
-        raise InputError(f"{kind} has no field {unknown[0]!r}: expected {', '.join(sorted(names))}")
-    values = {
-        name: config_from_dict(value)
-        if isinstance(value, dict)
-        else tuple(value)
-        if isinstance(value, list)
-        else value
-        for name, value in data.items()
-        if name != "kind"
-    }
-    try:
-        return _KINDS[kind](**values)
-    except TypeError as error:
-        raise InputError(f"{kind} holds a value of the wrong type: {error}") from error
-
-
-def config_to_json(config: Any) -> str:
-    """Write a config as indented JSON text."""
-    return json.dumps(config_to_dict(config), indent=2)
-
-
-def _require(condition: bool, name: str, value: Any, expected: str) -> None:
-    """Refuse a value with the one line that says what was expected."""
-    if not condition:
-        raise InputError(f"{name}={value!r}: expected {expected}")
-
-
-def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a value that is not among the choices."""
-    _require(value in choices, name, value, f"one of {', '.join(choices)}")
-
-
-def _check_groups(groups: int, filters: tuple[int, ...]) -> None:
-    """Check that a normalisation's groups divide every level's features."""
-    _require(groups >= -1, "groups", groups, "a number of groups, 0 or -1")
-    _require(
-        groups <= 0 or all(f % groups == 0 for f in filters),
-        "filters",
-        filters,
-        f"multiples of groups={groups}",
-    )
-
-
-def _check_image(image_size: int, channels: int, stride: int) -> None:
-    """Check an image's side against the network's stride, and its channels."""
-    _require(
-        image_size >= max(16, 2 * stride) and image_size % stride == 0,
-        "image_size",
-        image_size,
-        f"a multiple of the network's stride {stride}, at least {max(16, 2 * stride)}",
-    )
-    _require(channels in (1, 3), "channels", channels, "1 or 3")

@@ -1,0 +1,37 @@
+"""What a run is made of: frozen dataclasses, their checks, JSON in and out.
+
+A config is the whole record of a model or a run: two equal configs build equal networks. Change
+one with `dataclasses.replace`; every check runs again on the copy. One file per system.
+"""
+
+from __future__ import annotations
+
+from keras_vaegan.config.cyclegan import (
+    VALUE_RANGES,
+    AugmentationConfig,
+    CycleGANConfig,
+    DataConfig,
+    DiscriminatorConfig,
+    LossConfig,
+    OptimizerConfig,
+    VAEUNetConfig,
+    WeightsRecord,
+    resize_config,
+)
+from keras_vaegan.config.serialization import config_from_dict, config_to_dict, config_to_json
+
+__all__ = [
+    "VALUE_RANGES",
+    "AugmentationConfig",
+    "CycleGANConfig",
+    "DataConfig",
+    "DiscriminatorConfig",
+    "LossConfig",
+    "OptimizerConfig",
+    "VAEUNetConfig",
+    "WeightsRecord",
+    "config_from_dict",
+    "config_to_dict",
+    "config_to_json",
+    "resize_config",
+]
