@@ -71,6 +71,7 @@ def train_super_resolution(
         trainer.fit(
             make_crop_dataset(images, config, done),
             epochs=epoch + math.ceil((end - done) / config.steps_per_epoch),
+            shuffle=False,
             verbose="auto" if sys.stdout.isatty() else 2,
             initial_epoch=epoch,
             steps_per_epoch=config.steps_per_epoch,
