@@ -38,6 +38,16 @@ class EnlargementResult:
             for kind, measures in self.scores.items()
         }
 
+    def rows(self) -> list[dict[str, float]]:
+        """One row an image: every score of both enlargements."""
+        columns = {
+            f"{kind}_{measure}": values
+            for kind, measures in self.scores.items()
+            for measure, values in measures.items()
+        }
+        count = len(self.images["truth"])
+        return [{name: values[i] for name, values in columns.items()} for i in range(count)]
+
 
 def evaluate_enlargement(
     enlarge: Callable[[np.ndarray], np.ndarray],

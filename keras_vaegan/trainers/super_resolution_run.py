@@ -109,11 +109,11 @@ class EnlargementRecorder(RunRecorder):
         grid = draw_enlargements(result, SAMPLE_ROWS)
         write_image(self.folder / "samples" / f"step_{step:06d}.png", grid)
         row = {
-            f"val_{kind}_{measure}": float(np.mean(values))
+            f"val_{measure}_{kind}": float(np.mean(values))
             for kind, measures in result.scores.items()
             for measure, values in measures.items()
         }
-        return {**row, "val_score": row["val_network_psnr"]}
+        return {**row, "val_score": row["val_psnr_network"]}
 
 
 def _hold_back(images: list, config: SuperResolutionConfig) -> tuple[list, np.ndarray | None]:
