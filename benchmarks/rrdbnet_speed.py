@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-WORKERS = [(library, precision) for precision in ("float32", "bfloat16") for library in ("keras", "torch")]  # fmt: skip
+PRECISIONS = ("float32", "bfloat16")
+WORKERS = [(library, precision) for precision in PRECISIONS for library in ("keras", "torch")]
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def main() -> None:
     side = arguments.size
     print(f"RRDBNet x4, 16.7 M parameters, {side}x{side} -> {4 * side}x{4 * side}, medians of "
           f"{arguments.repeats}, {os.cpu_count()} cores")  # fmt: skip
-    for precision in ("float32", "bfloat16"):
+    for precision in PRECISIONS:
         ours, theirs = (statistics.median(seconds[name, precision]) for name in ("keras", "torch"))
         print(
             f"{precision}: ours {ours:.2f} s ({memory['keras', precision]:.2f} GiB), PyTorch "
