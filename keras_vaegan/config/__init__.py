@@ -18,6 +18,7 @@ from keras_vaegan.config.cyclegan import (
     WeightsRecord,
     resize_config,
 )
+from keras_vaegan.config.resnet import PatchDiscriminatorConfig, ResnetGeneratorConfig
 from keras_vaegan.config.serialization import config_from_dict, config_to_dict, config_to_json
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "DiscriminatorConfig",
     "LossConfig",
     "OptimizerConfig",
+    "PatchDiscriminatorConfig",
+    "ResnetGeneratorConfig",
     "VAEUNetConfig",
     "WeightsRecord",
     "config_from_dict",
