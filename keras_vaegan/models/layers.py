@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from keras_vaegan.kernels import normalize_instances, pad_by_reflection
+
 
 @keras.saving.register_keras_serializable(package="keras_vaegan")
 class Sampling(keras.layers.Layer):
@@ -129,10 +131,7 @@ class InstanceNormalization(keras.layers.Layer):
         self.epsilon = epsilon
 
     def call(self, inputs):
-        wide = ops.cast(inputs, "float32")
-        mean = ops.mean(wide, axis=(1, 2), keepdims=True)
-        variance = ops.mean(ops.square(wide - mean), axis=(1, 2), keepdims=True)
-        return ops.cast((wide - mean) * ops.rsqrt(variance + self.epsilon), inputs.dtype)
+        return normalize_instances(inputs, self.epsilon)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -205,9 +204,9 @@ class SpectralConv2D(keras.layers.Layer):
         self.vector_u.assign(_normalize(ops.matmul(ops.transpose(matrix), v))[:, 0])
 
     def compute_output_shape(self, input_shape):
-        return ops.operation_utils.compute_conv_output_shape(
-            input_shape, self.filters, (self.kernel_size,) * 2, self.strides, self.padding
-        )
+        lost = 0 if self.padding == "same" else self.kernel_size - 1
+        sides = [side and -(-(side - lost) // self.strides) for side in input_shape[1:3]]
+        return (input_shape[0], *sides, self.filters)
 
     def get_config(self) -> dict:
         names = ("filters", "kernel_size", "strides", "padding", "seed")
@@ -314,8 +313,10 @@ class ReflectionPadding2D(keras.layers.Layer):
 
     def call(self, inputs):
         rows, columns = self.padding
-        pads = ((0, 0), (rows, rows), (columns, columns), (0, 0))
-        return ops.pad(inputs, pads, mode="reflect")
+        if not (inputs.shape[1] and inputs.shape[2]):
+            pads = ((0, 0), (rows, rows), (columns, columns), (0, 0))
+            return ops.pad(inputs, pads, mode="reflect")
+        return pad_by_reflection(inputs, rows, columns)
 
     def compute_output_shape(self, input_shape):
         count, height, width, channels = input_shape

@@ -55,19 +55,12 @@ def build_patch_discriminator(
 def _apply_patch_conv(
     x, filters: int, strides: int, config: PatchDiscriminatorConfig, seeds: Seeds, level: int
 ):
-    """One trunk convolution: halves the resolution, or at stride 1 loses one pixel a side pair."""
-    name = f"level_{level}"
-    padding = "same"
+    """One trunk convolution: halves the resolution, or at stride 1 loses one pixel."""
+    settings = {"name": f"level_{level}_conv", "kernel_initializer": seeds.initializer()}
     if strides == 1:
-        x = layers.ZeroPadding2D(config.kernel_size // 2 - 1, name=f"{name}_pad")(x)
-        padding = "valid"
-    settings = {
-        "padding": padding,
-        "name": f"{name}_conv",
-        "kernel_initializer": seeds.initializer(),
-    }
+        x = layers.ZeroPadding2D(config.kernel_size // 2 - 1, name=f"level_{level}_pad")(x)
+    settings["padding"] = "valid" if strides == 1 else "same"
     if config.spectral_norm:
-        return SpectralConv2D(
-            filters, config.kernel_size, strides, seed=config.seed + 700 + level, **settings
-        )(x)
-    return layers.Conv2D(filters, config.kernel_size, strides, **settings)(x)
+        settings["seed"] = config.seed + 700 + level
+    convolution = SpectralConv2D if config.spectral_norm else layers.Conv2D
+    return convolution(filters, config.kernel_size, strides, **settings)(x)
