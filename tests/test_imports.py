@@ -44,13 +44,6 @@ TENSORFLOW_FREE = (
     "checkpoints",
     "config",
 )
-    "models",
-    "kernels/__init__.py",
-    "kernels/plain.py",
-    "trainers/losses.py",
-    "checkpoints",
-    "config",
-)
 
 RUNNER = """
 import runpy, sys
