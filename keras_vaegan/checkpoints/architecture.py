@@ -20,10 +20,19 @@ from keras_vaegan.checkpoints.h5_file import (
 from keras_vaegan.checkpoints.infer import infer_config
 from keras_vaegan.checkpoints.legacy_config import rebuild_model
 from keras_vaegan.checkpoints.legacy_h5 import load_weight_file
-from keras_vaegan.config import DiscriminatorConfig, VAEUNetConfig, WeightsRecord, config_from_dict
+from keras_vaegan.config import (
+    DiscriminatorConfig,
+    PatchDiscriminatorConfig,
+    ResnetGeneratorConfig,
+    VAEUNetConfig,
+    WeightsRecord,
+    config_from_dict,
+)
 from keras_vaegan.errors import InputError
 from keras_vaegan.models import build_model
 
+DISCRIMINATORS = (DiscriminatorConfig, PatchDiscriminatorConfig)
+GENERATORS = (VAEUNetConfig, ResnetGeneratorConfig)
 CLAIM_LIMIT = 200  # a crude upper estimate of a network's weights over those of its file
 GENERATOR_FILES = {"mri2ct": "g_target_weights.h5", "ct2mri": "g_source_weights.h5"}
 
@@ -73,20 +82,33 @@ def check_claim(config: Any, file: WeightFile) -> None:
         InputError: it is; or the config describes no network.
     """
     kind = config.model if isinstance(config, WeightsRecord) else config
-    if not isinstance(kind, (VAEUNetConfig, DiscriminatorConfig)):
+    if not isinstance(kind, (*GENERATORS, *DISCRIMINATORS)):
         raise InputError(
             f"{file.path}: its {CONFIG_ATTRIBUTE} is a {type(kind).__name__}, which describes no "
             "network: expected a generator's or discriminator's config"
         )
-    kernels = getattr(kind, "kernel_sizes", ()) or (kind.head_kernel_size, 4)
-    blocks = sum(getattr(kind, "num_residual_blocks", ())) + getattr(kind, "trunk_depth", 1)
-    widest = max(*kind.filters, getattr(kind, "latent_channels", 1))
-    claim = widest**2 * max(kernels) ** 2 * (blocks + len(kind.filters))
+    claim = _estimate_parameters(kind)
     if claim > CLAIM_LIMIT * (file.parameters + 10_000):
         raise InputError(
             f"{file.path}: its {CONFIG_ATTRIBUTE} asks for a network far larger than its "
             f"{file.parameters:,} parameters: use an undamaged file"
         )
+
+
+def _estimate_parameters(kind: Any) -> int:
+    """A crude upper estimate of the weights that a network's config asks for."""
+    widest = max(*kind.filters, getattr(kind, "latent_channels", 1))
+    layers = len(kind.filters) + getattr(kind, "trunk_depth", 1)
+    if isinstance(kind, VAEUNetConfig):
+        kernel, layers = max(kind.kernel_sizes), layers + sum(kind.num_residual_blocks)
+    elif isinstance(kind, ResnetGeneratorConfig):
+        kernel = max(3, kind.kernel_size)
+        layers += kind.num_residual_blocks * kind.convs_per_block
+    elif isinstance(kind, DiscriminatorConfig):
+        kernel = max(kind.head_kernel_size, 4)
+    else:
+        kernel = kind.kernel_size
+    return widest**2 * kernel**2 * layers
 
 
 def find_generator_file(path: str | Path, direction: str | None = None) -> Path:
@@ -148,7 +170,7 @@ def load_generator_record(
     direction: str | None = None,
     replacements: Mapping[str, str] | None = None,
     assume: Mapping[str, object] | None = None,
-) -> tuple[keras.Model, WeightsRecord | VAEUNetConfig | None]:
+) -> tuple[keras.Model, WeightsRecord | VAEUNetConfig | ResnetGeneratorConfig | None]:
     """Rebuild a generator as `load_generator` does; also give what its file says of itself.
 
     Returns:
@@ -158,7 +180,7 @@ def load_generator_record(
     file = find_generator_file(path, direction)
     model, config = load_model(file, replacements, assume)
     kind = config.model if isinstance(config, WeightsRecord) else config
-    if isinstance(kind, DiscriminatorConfig):
+    if isinstance(kind, DISCRIMINATORS):
         raise InputError(
             f"{file} holds a discriminator: expected a generator; use "
             f"{' or '.join(GENERATOR_FILES.values())}"
