@@ -27,7 +27,8 @@ ALLOWED = {
     "config": set(),
     "presets": set(),
     "cli": set(),
-    "models": set(),
+    "kernels": set(),
+    "models": {"kernels"},
     "data": set(),
     "evaluation": {"data"},
     "checkpoints": {"models"},
@@ -35,7 +36,14 @@ ALLOWED = {
     "inference": {"models", "checkpoints", "trainers", "data"},
 }
 COMMAND_PARTS = {*ALLOWED, *COMMANDS, "__init__"}
-TENSORFLOW_FREE = ("models", "trainers/losses.py", "checkpoints", "config")
+TENSORFLOW_FREE = (
+    "models",
+    "kernels/__init__.py",
+    "kernels/plain.py",
+    "trainers/losses.py",
+    "checkpoints",
+    "config",
+)
 
 RUNNER = """
 import runpy, sys
