@@ -19,7 +19,7 @@ from keras_vaegan.models.patch_discriminator import build_patch_discriminator
 from keras_vaegan.models.resnet import build_resnet_generator
 from keras_vaegan.models.rrdbnet import build_rrdbnet
 from keras_vaegan.models.running import run_generator
-from keras_vaegan.models.vae_unet import build_generator, with_latents
+from keras_vaegan.models.vae_unet import build_generator, split_at_latent
 
 __all__ = [
     "advance_spectral_norms",
@@ -30,7 +30,7 @@ __all__ = [
     "build_patch_discriminator",
     "build_resnet_generator",
     "run_generator",
-    "with_latents",
+    "split_at_latent",
 ]
 
 _BUILDERS = {

@@ -186,6 +186,7 @@ class SpectralConv2D(keras.layers.Layer):
             initializer=keras.initializers.RandomNormal(stddev=1.0, seed=self.seed),
             trainable=False,
             autocast=False,
+            aggregation="only_first_replica",
             name="vector_u",
         )
 

@@ -25,7 +25,7 @@ def build_generator(config: VAEUNetConfig | None = None, **fields) -> keras.Mode
 
     Encoder levels halve the resolution and hand their features to the decoder where
     `config.skip_levels` allows. At the bottleneck z ~ N(z_mean, exp(z_log_var)) while training
-    and z = z_mean at inference; `with_latents` gives the model that also returns the two.
+    and z = z_mean at inference; `split_at_latent` gives the two halves around it.
 
     Args:
         config: Architecture; or give its fields as keywords.
@@ -57,16 +57,25 @@ def build_generator(config: VAEUNetConfig | None = None, **fields) -> keras.Mode
     return keras.Model(image, x, name="vae_unet")
 
 
-def with_latents(generator: keras.Model) -> keras.Model:
-    """View a generator as image -> (image, z_mean, z_log_var), sharing every weight.
+def split_at_latent(generator: keras.Model) -> tuple[keras.Model, keras.Model] | None:
+    """View a generator as its two halves, sharing every weight, so that a caller draws the latent.
 
-    A generator without a latent comes back as it is.
+    Args:
+        generator: As `build_generator` makes it, or one without a latent.
+
+    Returns:
+        (encoder, decoder): image -> [z_mean, z_log_var, *skips] and [z, *skips] -> image; None
+        where there is no latent.
     """
-    names = {layer.name for layer in generator.layers}
-    latents = [generator.get_layer(n).output for n in ("z_mean", "z_log_var") if n in names]
-    if not latents:
-        return generator
-    return keras.Model(generator.input, [generator.output, *latents], name=f"{generator.name}_vae")
+    layers_by_name = {layer.name: layer for layer in generator.layers}
+    if "latent_sampling" not in layers_by_name:
+        return None
+    z = layers_by_name["latent_sampling"].output
+    latents = [layers_by_name[name].output for name in ("z_mean", "z_log_var")]
+    skips = [layer.input[1] for name, layer in layers_by_name.items() if name.endswith("_skip")]
+    encoder = keras.Model(generator.input, [*latents, *skips], name=f"{generator.name}_encoder")
+    decoder = keras.Model([z, *skips], generator.output, name=f"{generator.name}_decoder")
+    return encoder, decoder
 
 
 def _resolve(config: VAEUNetConfig | None, fields: dict) -> VAEUNetConfig:

@@ -13,7 +13,8 @@ import tensorflow as tf
 from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
 from keras_vaegan.config import VALUE_RANGES, CycleGANConfig, WeightsRecord
 from keras_vaegan.data.augment import augment
-from keras_vaegan.models import advance_spectral_norms, build_model, with_latents
+from keras_vaegan.models import advance_spectral_norms, build_model, split_at_latent
+from keras_vaegan.trainers.averages import MeanTracker, average_weights
 from keras_vaegan.trainers.distribution import resolve_precision, should_compile_with_xla
 from keras_vaegan.trainers.image_pool import ImagePool
 from keras_vaegan.trainers.losses import (
@@ -24,6 +25,12 @@ from keras_vaegan.trainers.losses import (
     mean_absolute_error,
     ssim_loss,
 )
+from keras_vaegan.trainers.replicas import (
+    average_over_replicas,
+    draw_normal,
+    find_own_rows,
+    share_loss,
+)
 from keras_vaegan.trainers.schedules import make_schedule
 
 WEIGHT_FILES = {
@@ -32,7 +39,9 @@ WEIGHT_FILES = {
     "d_source": "d_source_weights.h5",
     "d_target": "d_target_weights.h5",
 }
-SEED_STREAMS = ("augment_source", "augment_target", "noise", "pool_source", "pool_target")
+SEED_STREAMS = (
+    "augment_source", "augment_target", "noise", "pool_source", "pool_target", "latent",
+)  # fmt: skip
 
 
 class CycleGAN(keras.Model):
@@ -62,15 +71,16 @@ class CycleGAN(keras.Model):
         self.d_target = d_target or build_model(self.parts["d_target"])
         self.g_target_ema = _copy(self.g_target)
         self.g_source_ema = _copy(self.g_source)
-        self._g_target_vae = with_latents(self.g_target)
-        self._g_source_vae = with_latents(self.g_source)
+        self._g_target_parts = split_at_latent(self.g_target)
+        self._g_source_parts = split_at_latent(self.g_source)
         shape = (config.data.image_size, config.data.image_size, config.data.channels)
         self.pool_source = ImagePool(config.pool_size, shape, name="pool_source")
         self.pool_target = ImagePool(config.pool_size, shape, name="pool_target")
         self.trained_steps = self.add_weight(
-            shape=(), dtype="int64", initializer="zeros", trainable=False, name="trained_steps"
-        )
-        self._means: dict[str, keras.metrics.Mean] = {}
+            shape=(), dtype="int64", initializer="zeros", trainable=False, name="trained_steps",
+            aggregation="only_first_replica",
+        )  # fmt: skip
+        self._running = MeanTracker(_name_logs(config, bool(self._g_target_parts)))
         self.built = True
 
     def compile(self, g_optimizer=None, d_optimizer=None, **kwargs) -> None:
@@ -89,7 +99,7 @@ class CycleGAN(keras.Model):
 
     @property
     def metrics(self) -> list:
-        return list(self._means.values())
+        return list(self._running.means.values())
 
     @property
     def _generator_weights(self) -> list:
@@ -119,7 +129,7 @@ class CycleGAN(keras.Model):
         target = self._augment(target, seeds["augment_target"])
         for judge in (self.d_source, self.d_target):
             advance_spectral_norms(judge)
-        fakes, logs = self._update_generators(source, target, seeds["noise"])
+        fakes, logs = self._update_generators(source, target, seeds)
         fake_source = self.pool_source.query(fakes[0], seeds["pool_source"])
         fake_target = self.pool_target.query(fakes[1], seeds["pool_target"])
         grads_source, logs_source = self._judge(self.d_source, "source", source, fake_source)
@@ -127,7 +137,7 @@ class CycleGAN(keras.Model):
         self.d_optimizer.apply(grads_source + grads_target, self._discriminator_weights)
         self._update_averages()
         self.trained_steps.assign_add(1)
-        return self._track(logs | logs_source | logs_target)
+        return self._running.track(logs | logs_source | logs_target)
 
     def _step_seeds(self) -> dict[str, tf.Tensor]:
         """One seed a random stream, a function of the run's seed and the step alone."""
@@ -142,33 +152,35 @@ class CycleGAN(keras.Model):
         settings = self.config.augmentation
         if not settings.copies and not settings.in_place:
             return images
-        variants = augment(images, settings, seed, VALUE_RANGES[self.config.data.value_range])
+        limits = VALUE_RANGES[self.config.data.value_range]
+        variants = augment(images, settings, seed, limits, find_own_rows(images))
         return variants if settings.in_place else tf.concat([images, variants], axis=0)
 
-    def _update_generators(self, source, target, seed):
+    def _update_generators(self, source, target, seeds):
         """One step of both generators. Returns ((fake_source, fake_target), losses)."""
         with tf.GradientTape() as tape:
-            fakes, losses = self._generator_losses(source, target, seed)
-            total = self.g_optimizer.scale_loss(self._weigh(losses))
+            fakes, losses = self._generator_losses(source, target, seeds)
+            total = self.g_optimizer.scale_loss(share_loss(self._weigh(losses)))
         gradients = tape.gradient(total, self._generator_weights)
         self.g_optimizer.apply(gradients, self._generator_weights)
         return fakes, losses
 
-    def _generator_losses(self, source, target, seed):
+    def _generator_losses(self, source, target, seeds):
         """Translate, cycle and judge; identity shares the translation's pass."""
         settings = self.config.losses
         use_identity = settings.identity_weight > 0
         inputs_t = tf.concat([source, target], 0) if use_identity else source
         inputs_s = tf.concat([target, source], 0) if use_identity else target
-        output_t, *latent_t = _as_list(self._g_target_vae(inputs_t, training=True))
-        output_s, *latent_s = _as_list(self._g_source_vae(inputs_s, training=True))
+        noise, latent = seeds["noise"], seeds["latent"]
+        output_t, *latent_t = self._generate("target", inputs_t, latent)
+        output_s, *latent_s = self._generate("source", inputs_s, latent + 1)
         fake_target, same_target = tf.split(output_t, 2) if use_identity else (output_t, None)
         fake_source, same_source = tf.split(output_s, 2) if use_identity else (output_s, None)
-        cycled_source, *latent_cs = _as_list(
-            self._g_source_vae(self._hide_nothing(fake_target, seed), training=True)
+        cycled_source, *latent_cs = self._generate(
+            "source", self._hide_nothing(fake_target, noise), latent + 2
         )
-        cycled_target, *latent_ct = _as_list(
-            self._g_target_vae(self._hide_nothing(fake_source, seed + 1), training=True)
+        cycled_target, *latent_ct = self._generate(
+            "target", self._hide_nothing(fake_source, noise + 1), latent + 3
         )
         losses = {}
         for name, fake, judge in (
@@ -195,6 +207,20 @@ class CycleGAN(keras.Model):
             losses["kl_source"] = (kl_loss(*latent_s) + kl_loss(*latent_cs)) / 2
         return (fake_source, fake_target), losses
 
+    def _generate(self, name: str, images, seed) -> tuple:
+        """Images of a domain from those of the other: (images[, z_mean, z_log_var]).
+
+        The latent's noise follows from the seed, so that a step has no random state.
+        """
+        generator = getattr(self, f"g_{name}")
+        parts = getattr(self, f"_g_{name}_parts")
+        if not parts:
+            return (generator(images, training=True),)
+        encoder, decoder = parts
+        z_mean, z_log_var, *skips = encoder(images, training=True)
+        z = z_mean + tf.exp(0.5 * z_log_var) * draw_normal(z_mean, seed)
+        return decoder([z, *skips], training=True), z_mean, z_log_var
+
     def _start_losses(self, name: str, image, fake) -> dict:
         """What keeps air black, and what the head starts from."""
         settings = self.config.losses
@@ -216,7 +242,7 @@ class CycleGAN(keras.Model):
         if not sigma:
             return image
         low, high = VALUE_RANGES[self.config.data.value_range]
-        noise = tf.random.stateless_normal(tf.shape(image), seed, dtype=image.dtype)
+        noise = draw_normal(image, seed)
         return image + sigma * (high - low) * noise
 
     def _to_unit(self, image):
@@ -256,7 +282,7 @@ class CycleGAN(keras.Model):
             fake_losses = adversarial_loss([fake for _, fake in maps], False, kind)
             heads = [0.5 * (r + f) for r, f in zip(real_losses, fake_losses, strict=True)]
             scaled_heads = [self.d_optimizer.scale_loss(head) for head in heads]
-            scaled_sum = tf.add_n(scaled_heads)
+            scaled_sum = share_loss(tf.add_n(scaled_heads))
         if independent:
             gradients = self._independent_gradients(tape, scaled_heads, weights)
         else:
@@ -269,25 +295,20 @@ class CycleGAN(keras.Model):
         Reference: System A's "derivative independence", our reading.
         """
         limit = self.d_optimizer.scale_loss(tf.constant(self.config.losses.head_clip_norm))
-        clipped = [
-            tf.clip_by_global_norm(
-                tape.gradient(head, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO),
-                limit,
-            )[0]
-            for head in heads
-        ]
-        return [tf.add_n(parts) for parts in zip(*clipped, strict=True)]
+        none = tf.UnconnectedGradients.ZERO
+        clipped = []
+        for head in heads:
+            gradients = tape.gradient(head, weights, unconnected_gradients=none)
+            clipped.append(tf.clip_by_global_norm(average_over_replicas(gradients), limit)[0])
+        return [share_loss(tf.add_n(parts)) for parts in zip(*clipped, strict=True)]
 
     def _update_averages(self) -> None:
         """Move the averaged generators towards the current ones, faster in the first steps."""
         step = tf.cast(self.trained_steps.value, tf.float32)
         decay = tf.minimum(self.config.optimizer.ema_decay, (1 + step) / (10 + step))
-        pairs = ((self.g_target, self.g_target_ema), (self.g_source, self.g_source_ema))
-        for model, average in pairs:
-            for value, mean in zip(
-                model.trainable_variables, average.trainable_variables, strict=True
-            ):
-                mean.assign(mean * decay + value * (1 - decay))
+        average_weights(
+            ((self.g_target, self.g_target_ema), (self.g_source, self.g_source_ema)), decay
+        )
 
     # -- validation ----------------------------------------------------------------------------
 
@@ -305,15 +326,7 @@ class CycleGAN(keras.Model):
             logs[f"cycle_{name}"] = mean_absolute_error(image, cycled)
             logs[f"cycle_psnr_{name}"] = tf.reduce_mean(tf.image.psnr(image, cycled, 1.0))
             logs[f"cycle_ssim_{name}"] = 1.0 - ssim_loss(image, cycled)
-        return self._track(logs)
-
-    def _track(self, logs: dict) -> dict:
-        """Feed every value into its running mean."""
-        for name, value in logs.items():
-            if name not in self._means:
-                self._means[name] = keras.metrics.Mean(name=name)
-            self._means[name].update_state(value)
-        return {name: self._means[name].result() for name in logs}
+        return self._running.track(logs)
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -383,6 +396,17 @@ def _seed_parts(config: CycleGANConfig) -> dict:
         )
         for name, offset in seeds.items()
     }
+
+
+def _name_logs(config: CycleGANConfig, has_latent: bool) -> list[str]:
+    """The names of all that a training or test step logs."""
+    losses = config.losses
+    kinds = {
+        "adversarial": True, "discriminator": True, "cycle": True, "cycle_psnr": True,
+        "cycle_ssim": True, "ssim": losses.ssim_weight, "background": losses.background_weight,
+        "anchor": losses.anchor_weight, "identity": losses.identity_weight, "kl": has_latent,
+    }  # fmt: skip
+    return [f"{kind}_{side}" for kind, on in kinds.items() if on for side in ("source", "target")]
 
 
 def _copy(model: keras.Model) -> keras.Model:

@@ -1,13 +1,147 @@
-"""Hardware choices: numeric precision and compilation."""
+"""Hardware choices: strategy, numeric precision and compilation."""
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 import tensorflow as tf
+
+from keras_vaegan.errors import InputError
+
+STRATEGIES = ("auto", "single", "mirrored", "multi_worker", "tpu")
+
+
+def make_strategy(name: str) -> tf.distribute.Strategy:
+    """Make the `tf.distribute` strategy of a name.
+
+    Call it before any other TensorFlow operation: several workers and TPUs are set up once a
+    process, at its start.
+
+    Args:
+        name: "single" for one device; "mirrored" for all GPUs of this machine (or its logical
+            CPUs); "multi_worker" for all GPUs of several machines, as `TF_CONFIG` or Slurm's
+            environment describes them; "tpu" for a TPU; "auto" for multi_worker where TF_CONFIG
+            names several workers, tpu where the environment names one, mirrored where there are
+            several GPUs, else single.
+
+    Raises:
+        InputError: unknown name, or hardware and environment that do not fit it.
+    """
+    if name not in STRATEGIES:
+        raise InputError(f"--strategy {name!r}: expected one of {', '.join(STRATEGIES)}")
+    name = _choose_strategy() if name == "auto" else name
+    try:
+        if name == "multi_worker":
+            return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=_find_cluster())
+        if name == "tpu":
+            return _make_tpu_strategy()
+        if name == "mirrored":
+            return tf.distribute.MirroredStrategy(_list_devices())
+    except (ValueError, KeyError, RuntimeError, tf.errors.OpError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise InputError(
+            f"--strategy {name} cannot start: {reason}; expected the hardware and environment "
+            "that README's section on scaling describes, or --strategy single"
+        ) from error
+    return tf.distribute.get_strategy()
+
+
+def is_chief() -> bool:
+    """Whether this process writes files: the only one, or the first of several workers."""
+    resolver = tf.distribute.get_strategy().cluster_resolver
+    if resolver is None or not hasattr(resolver, "task_type"):
+        return True
+    return resolver.task_type in (None, "chief", "") or (
+        resolver.task_type == "worker" and resolver.task_id == 0 and not _has_chief(resolver)
+    )
+
+
+def is_multi_worker() -> bool:
+    """Whether several processes train together."""
+    strategy = tf.distribute.get_strategy()
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def check_global_batch(batch_size: int, strategy: tf.distribute.Strategy) -> None:
+    """Refuse a global batch that the replicas cannot share evenly.
+
+    Raises:
+        InputError: they cannot.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if batch_size % replicas:
+        raise InputError(
+            f"a global batch of {batch_size} over {replicas} replicas: expected a multiple of "
+            f"{replicas}; set --batch-size"
+        )
+
+
+def _choose_strategy() -> str:
+    """What "auto" means here."""
+    cluster = _read_tf_config().get("cluster", {})
+    if sum(len(cluster.get(kind, ())) for kind in ("chief", "worker")) > 1:
+        return "multi_worker"
+    if os.environ.get("TPU_NAME") or os.environ.get("COLAB_TPU_ADDR"):
+        return "tpu"
+    return "mirrored" if len(tf.config.list_logical_devices("GPU")) > 1 else "single"
+
+
+def _read_tf_config() -> dict:
+    """TF_CONFIG as a dict; empty where it is not set.
+
+    Raises:
+        InputError: it is no JSON object.
+    """
+    text = os.environ.get("TF_CONFIG", "")
+    try:
+        config = json.loads(text) if text else {}
+    except ValueError as error:
+        raise InputError(f"TF_CONFIG is no JSON ({error}): expected cluster and task") from error
+    if not isinstance(config, dict):
+        raise InputError(f"TF_CONFIG is {text[:60]!r}: expected a JSON object, cluster and task")
+    return config
+
+
+def _find_cluster():
+    """The cluster of TF_CONFIG, else of Slurm.
+
+    Raises:
+        InputError: neither describes one.
+    """
+    resolvers = tf.distribute.cluster_resolver
+    if _read_tf_config().get("cluster"):
+        return resolvers.TFConfigClusterResolver()
+    if "SLURM_JOB_ID" in os.environ and "SLURM_STEP_NUM_TASKS" in os.environ:
+        return resolvers.SlurmClusterResolver()
+    raise InputError(
+        "--strategy multi_worker without a cluster: expected TF_CONFIG with cluster and task, or "
+        "a start through srun"
+    )
+
+
+def _make_tpu_strategy() -> tf.distribute.Strategy:
+    """Connect to the TPU that the environment names."""
+    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(os.environ.get("TPU_NAME", ""))
+    tf.config.experimental_connect_to_cluster(resolver)
+    tf.tpu.experimental.initialize_tpu_system(resolver)
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def _list_devices() -> list[str] | None:
+    """All GPUs (None: MirroredStrategy's own choice), else the logical CPUs."""
+    if tf.config.list_logical_devices("GPU"):
+        return None
+    return [device.name for device in tf.config.list_logical_devices("CPU")]
+
+
+def _has_chief(resolver) -> bool:
+    """Whether a cluster names a chief apart from its workers."""
+    return "chief" in resolver.cluster_spec().jobs
 
 
 def resolve_precision(precision: str) -> str:

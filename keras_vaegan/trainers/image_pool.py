@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from keras_vaegan.trainers.replicas import gather_batch, take_own_part
+
 
 class ImagePool(keras.layers.Layer):
     """Hold up to `capacity` images; half of each answer comes from the past.
@@ -30,18 +32,20 @@ class ImagePool(keras.layers.Layer):
                 initializer="zeros",
                 trainable=False,
                 dtype="float16",
+                aggregation="only_first_replica",
                 name="images",
             )
             self.count = self.add_weight(
-                shape=(), initializer="zeros", trainable=False, dtype="int32", name="count"
-            )
+                shape=(), initializer="zeros", trainable=False, dtype="int32", name="count",
+                aggregation="only_first_replica",
+            )  # fmt: skip
         self.built = True
 
     def query(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Exchange a batch.
+        """Exchange a batch. Several replicas exchange the global batch in one common pool.
 
         Args:
-            images: (N, H, W, C) float32, N <= capacity.
+            images: (N, H, W, C) float32; at most `capacity` over all replicas.
             seed: (2,) integer tensor for this call.
 
         Returns:
@@ -49,6 +53,7 @@ class ImagePool(keras.layers.Layer):
         """
         if not self.capacity:
             return images
+        images = gather_batch(images)
         count = tf.shape(images)[0]
         stored, filled = self.images.value, self.count.value
         is_full = filled >= self.capacity
@@ -64,4 +69,4 @@ class ImagePool(keras.layers.Layer):
         )
         self.images.assign(updated)
         self.count.assign(tf.minimum(filled + count, self.capacity))
-        return answer
+        return take_own_part(answer)

@@ -30,12 +30,13 @@ def adversarial_loss(logits: list, is_real: bool, kind: str = "least_squares") -
     return [ops.mean(ops.softplus(sign * ops.cast(x, "float32"))) for x in logits]
 
 
-def relativistic_losses(real: list, fake: list) -> tuple:
+def relativistic_losses(real: list, fake: list, average=ops.mean) -> tuple:
     """Losses of a discriminator that says which of two is more real than the other's average.
 
     Args:
         real: One map of logits (N, H, W, 1) a head, for real images.
         fake: The same, for made ones.
+        average: Mean of a map over the batch: over the global one, where there are replicas.
 
     Returns:
         (for_generator, for_discriminator): scalars, means over the heads.
@@ -45,7 +46,7 @@ def relativistic_losses(real: list, fake: list) -> tuple:
     for_generator, for_discriminator = [], []
     for own, other in zip(real, fake, strict=True):
         own, other = ops.cast(own, "float32"), ops.cast(other, "float32")
-        real_over_fake, fake_over_real = own - ops.mean(other), other - ops.mean(own)
+        real_over_fake, fake_over_real = own - average(other), other - average(own)
         wins = ops.mean(ops.softplus(-real_over_fake)) + ops.mean(ops.softplus(fake_over_real))
         losses = ops.mean(ops.softplus(real_over_fake)) + ops.mean(ops.softplus(-fake_over_real))
         for_discriminator.append(0.5 * wins)

@@ -11,10 +11,13 @@ import tensorflow as tf
 from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
 from keras_vaegan.config import SuperResolutionConfig
 from keras_vaegan.models import build_discriminator, build_rrdbnet
+from keras_vaegan.trainers.averages import MeanTracker, average_weights
 from keras_vaegan.trainers.distribution import resolve_precision, should_compile_with_xla
 from keras_vaegan.trainers.losses import mean_absolute_error, relativistic_losses
+from keras_vaegan.trainers.replicas import average_over_replicas, share_loss
 
 WEIGHT_FILE = "rrdbnet_weights.h5"
+LOGS = ("pixel", "adversarial", "features", "discriminator", "psnr", "ssim")
 
 
 @keras.saving.register_keras_serializable(package="keras_vaegan")
@@ -76,10 +79,11 @@ class SuperResolution(keras.Model):
         self.discriminator = build_discriminator(config.discriminator, seed=config.seed)
         self._judge = _with_features(self.discriminator)
         self.trained_steps = self.add_weight(
-            shape=(), dtype="int64", initializer="zeros", trainable=False, name="trained_steps"
-        )
+            shape=(), dtype="int64", initializer="zeros", trainable=False, name="trained_steps",
+            aggregation="only_first_replica",
+        )  # fmt: skip
         self.stage = "pixel" if config.pixel_steps else "adversarial"
-        self._means: dict[str, keras.metrics.Mean] = {}
+        self._running = MeanTracker(LOGS)
         self.built = True
 
     def compile(self, g_optimizer=None, d_optimizer=None, **kwargs) -> None:
@@ -103,7 +107,7 @@ class SuperResolution(keras.Model):
 
     @property
     def metrics(self) -> list:
-        return list(self._means.values())
+        return list(self._running.means.values())
 
     def call(self, low, training=False):
         return self.network_ema(low, training=training)
@@ -130,14 +134,14 @@ class SuperResolution(keras.Model):
             logs = self._update_against_judge(low, high)
         self._update_average()
         self.trained_steps.assign_add(1)
-        return self._track(logs)
+        return self._running.track(logs)
 
     def _update_by_pixels(self, low, high) -> dict:
         """One step of the network by L1."""
         weights = self.network.trainable_variables
         with tf.GradientTape() as tape:
             pixel = mean_absolute_error(self.network(low, training=True), high)
-            total = self.g_optimizer.scale_loss(pixel)
+            total = self.g_optimizer.scale_loss(share_loss(pixel))
         self.g_optimizer.apply(tape.gradient(total, weights), weights)
         return {"pixel": pixel}
 
@@ -148,19 +152,19 @@ class SuperResolution(keras.Model):
             made = self.network(low, training=True)
             real, fake, features = self._compare(high, made)
             pixel = mean_absolute_error(made, high)
-            adversarial = relativistic_losses(real, fake)[0]
+            adversarial = relativistic_losses(real, fake, average)[0]
             total = (
                 config.pixel_weight * pixel
                 + config.adversarial_weight * adversarial
                 + config.feature_weight * features
             )
-            total = self.g_optimizer.scale_loss(total)
+            total = self.g_optimizer.scale_loss(share_loss(total))
         self.g_optimizer.apply(tape.gradient(total, weights), weights)
         weights = self.discriminator.trainable_variables
         with tf.GradientTape() as tape:
             real, fake, _ = self._compare(high, tf.stop_gradient(made))
-            judged = relativistic_losses(real, fake)[1]
-            total = self.d_optimizer.scale_loss(judged)
+            judged = relativistic_losses(real, fake, average)[1]
+            total = self.d_optimizer.scale_loss(share_loss(judged))
         self.d_optimizer.apply(tape.gradient(total, weights), weights)
         return {
             "pixel": pixel,
@@ -184,11 +188,7 @@ class SuperResolution(keras.Model):
         """Move the averaged network towards the current one, faster in the first steps."""
         step = tf.cast(self.trained_steps.value, tf.float32)
         decay = tf.minimum(self.config.ema_decay, (1 + step) / (10 + step))
-        pairs = zip(
-            self.network.trainable_variables, self.network_ema.trainable_variables, strict=True
-        )
-        for value, mean in pairs:
-            mean.assign(mean * decay + value * (1 - decay))
+        average_weights([(self.network, self.network_ema)], decay)
 
     # -- validation and state ------------------------------------------------------------------
 
@@ -196,21 +196,13 @@ class SuperResolution(keras.Model):
         """Enlarge with the averaged weights. Returns L1, PSNR and SSIM."""
         low, high, _ = keras.utils.unpack_x_y_sample_weight(data)
         made = tf.clip_by_value(self.network_ema(low), 0.0, 1.0)
-        return self._track(
+        return self._running.track(
             {
                 "pixel": mean_absolute_error(made, high),
                 "psnr": tf.reduce_mean(tf.image.psnr(made, high, 1.0)),
                 "ssim": tf.reduce_mean(tf.image.ssim(made, high, 1.0)),
             }
         )
-
-    def _track(self, logs: dict) -> dict:
-        """Feed every value into its running mean."""
-        for name, value in logs.items():
-            if name not in self._means:
-                self._means[name] = keras.metrics.Mean(name=name)
-            self._means[name].update_state(value)
-        return {name: self._means[name].result() for name in logs}
 
     def state_variables(self) -> dict[str, keras.Variable]:
         """Every variable that an exact resume needs, by a name that does not change."""
@@ -235,6 +227,11 @@ class SuperResolution(keras.Model):
             InputError: the folder cannot be written to, or the disk is full.
         """
         save_legacy_h5(self.network_ema, Path(folder) / WEIGHT_FILE, self.config.network)
+
+
+def average(scores):
+    """Mean over the global batch."""
+    return average_over_replicas([tf.reduce_mean(scores)])[0]
 
 
 def _with_features(discriminator: keras.Model) -> keras.Model:

@@ -13,7 +13,12 @@ import tensorflow as tf
 
 from keras_vaegan.config import DiscriminatorConfig, VAEUNetConfig, WeightsRecord
 from keras_vaegan.errors import InputError
-from keras_vaegan.models import build_discriminator, build_generator, build_model, with_latents
+from keras_vaegan.models import (
+    build_discriminator,
+    build_generator,
+    build_model,
+    split_at_latent,
+)
 from keras_vaegan.presets import get_preset
 
 TINY = VAEUNetConfig(
@@ -66,14 +71,27 @@ def test_generator_keeps_shape_and_range(change):
 @pytest.mark.parametrize("latent", ["spatial", "dense"])
 def test_every_variable_gets_a_finite_gradient(latent):
     model = build_generator(TINY, latent=latent)
-    view = with_latents(model)
+    encoder, decoder = split_at_latent(model)
     with tf.GradientTape() as tape:
-        image, z_mean, z_log_var = view(make_images(TINY), training=True)
+        z_mean, z_log_var, *skips = encoder(make_images(TINY), training=True)
+        image = decoder([z_mean + tf.exp(z_log_var / 2), *skips], training=True)
         loss = tf.reduce_mean(image**2) + tf.reduce_mean(z_mean**2 + z_log_var**2)
     gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         assert gradient is not None, variable.path
         assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, variable.path
+
+
+@pytest.mark.parametrize("latent", ["spatial", "dense"])
+def test_the_halves_around_the_latent_are_the_generator(latent):
+    model, images = build_generator(TINY, latent=latent, skip_levels=2), make_images(TINY)
+    encoder, decoder = split_at_latent(model)
+    z_mean, _, *skips = encoder(images)
+    assert len(skips) == 2
+    np.testing.assert_allclose(
+        np.array(decoder([z_mean, *skips])), np.array(model(images)), atol=1e-6
+    )
+    assert split_at_latent(build_discriminator(TINY_JUDGE)) is None
 
 
 def test_discriminator_has_k_maps_finest_first():
