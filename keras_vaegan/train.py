@@ -12,7 +12,7 @@ from keras_vaegan.config import CycleGANConfig, config_to_json, resize_config
 from keras_vaegan.errors import InputError
 from keras_vaegan.presets import get_preset
 
-INTERRUPTED = 130
+SIGNALLED = 128  # plus the signal: 130 for Ctrl-C, 143 for SIGTERM
 LOSS_OPTIONS = (
     "cycle_weight",
     "ssim_weight",
@@ -59,6 +59,10 @@ class TrainArguments:
     """Crop every image to the head's bounding box first."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] | None = None
     """Numeric precision; auto picks mixed_bfloat16 where the hardware has it."""
+    strategy: Literal["auto", "single", "mirrored", "multi_worker", "tpu"] = "auto"
+    """Devices: one, all GPUs of this machine, several machines (TF_CONFIG or Slurm), a TPU."""
+    deterministic: bool = False
+    """Slower operations that give the same bits in every run."""
     seed: int | None = None
     """Seed of data order, augmentation and initial weights."""
     resume: bool = False
@@ -76,7 +80,7 @@ def train(arguments: TrainArguments) -> int:
     """Train as the arguments say.
 
     Returns:
-        0, or 130 where a signal ended the run early (everything is saved then).
+        0, or 128 and the signal's number where one ended the run early (everything is saved then).
 
     Raises:
         InputError: contradictory options, bad data, or a run folder that cannot be used.
@@ -92,17 +96,22 @@ def train(arguments: TrainArguments) -> int:
             f"{arguments.out} already holds a run: expected a new folder; choose another --out "
             "or add --resume"
         )
+    from keras_vaegan.trainers.distribution import make_strategy, use_determinism
     from keras_vaegan.trainers.run import train_run
 
-    interrupted = train_run(
-        config,
-        arguments.data,
-        arguments.out,
-        arguments.resume,
-        arguments.minutes,
-        arguments.epochs,
-    )
-    return INTERRUPTED if interrupted else 0
+    strategy = make_strategy(arguments.strategy)
+    if arguments.deterministic:
+        use_determinism(config.seed)
+    with strategy.scope():
+        received = train_run(
+            config,
+            arguments.data,
+            arguments.out,
+            arguments.resume,
+            arguments.minutes,
+            arguments.epochs,
+        )
+    return SIGNALLED + received if received else 0
 
 
 def resolve_config(arguments: TrainArguments):

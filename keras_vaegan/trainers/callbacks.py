@@ -8,21 +8,27 @@ import time
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from keras_vaegan.checkpoints.run_state import save_run_state
 from keras_vaegan.evaluation.report import draw_history
 from keras_vaegan.files import atomic_path
+from keras_vaegan.trainers.distribution import is_chief
 
 
 class StopOnSignalOrLimit(keras.callbacks.Callback):
     """End training after the current step: at a step count, a time limit or a signal.
 
     SIGINT and SIGTERM are caught while training runs, so that a step is never cut in two; a
-    second signal acts as usual.
+    second signal acts as usual. Several workers stop after the same step.
 
     Args:
         steps: Stop when the trainer has done this many steps.
         minutes: Stop after this much training time, validation included; None for no limit.
+
+    Attributes:
+        received: The signal that asked for the end, or None.
+        is_over: Whether a signal or the time limit has ended the training, whatever stages remain.
     """
 
     def __init__(self, steps: int, minutes: float | None = None) -> None:
@@ -30,16 +36,9 @@ class StopOnSignalOrLimit(keras.callbacks.Callback):
         self.steps = steps
         self.minutes = minutes
         self.received: int | None = None
+        self.is_over = False
         self._started: float | None = None
         self._handlers: dict[int, object] = {}
-
-    @property
-    def is_over(self) -> bool:
-        """Whether a signal or the time limit has ended the training, whatever stages remain."""
-        if self.received:
-            return True
-        started = self._started or time.monotonic()
-        return bool(self.minutes) and time.monotonic() - started > 60 * self.minutes
 
     def on_train_begin(self, logs=None) -> None:
         self._started = self._started or time.monotonic()
@@ -49,6 +48,8 @@ class StopOnSignalOrLimit(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None) -> None:
         self._done += 1
+        late = self.minutes and time.monotonic() - self._started > 60 * self.minutes
+        self.is_over = self.model.agree_to_stop(bool(self.received or late))
         if self.is_over or self._done >= self.steps:
             self.model.stop_training = True
 
@@ -66,7 +67,8 @@ class RunRecorder(keras.callbacks.Callback):
     """Validate at every epoch's end and keep the run folder current.
 
     Writes weights (`*.h5`, and `best/` where the score improved), `state/`, `history.csv` and
-    loss plots. A system's own recorder overrides `validate`.
+    loss plots; of several workers only the chief does. A system's own recorder overrides
+    `validate`.
 
     Args:
         folder: Run folder.
@@ -100,8 +102,11 @@ class RunRecorder(keras.callbacks.Callback):
             "step": int(self.model.trained_steps.numpy()),
             "minutes": round(self.seconds / 60, 3),
             "learning_rate": float(self.model.optimizer.learning_rate.numpy()),
-            **{name: float(value) for name, value in (logs or {}).items()},
+            **{name: float(np.mean(value)) for name, value in (logs or {}).items()},
         }
+        if not is_chief():
+            self.history.append(row)
+            return
         judged = self.validate(row["step"])
         row |= judged
         if logs is not None:

@@ -11,11 +11,11 @@ import keras
 import tensorflow as tf
 
 from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
-from keras_vaegan.config import VALUE_RANGES, CycleGANConfig, WeightsRecord
+from keras_vaegan.config import VALUE_RANGES, CycleGANConfig, VAEUNetConfig, WeightsRecord
 from keras_vaegan.data.augment import augment
 from keras_vaegan.models import advance_spectral_norms, build_model, split_at_latent
-from keras_vaegan.trainers.averages import MeanTracker, average_weights
-from keras_vaegan.trainers.distribution import resolve_precision, should_compile_with_xla
+from keras_vaegan.trainers.averages import average_weights
+from keras_vaegan.trainers.base import Trainer
 from keras_vaegan.trainers.image_pool import ImagePool
 from keras_vaegan.trainers.losses import (
     adversarial_loss,
@@ -44,7 +44,7 @@ SEED_STREAMS = (
 )  # fmt: skip
 
 
-class CycleGAN(keras.Model):
+class CycleGAN(Trainer):
     """Translate source (MRI) <-> target (CT) from unpaired images.
 
     `g_target` makes target from source, `g_source` the way back; `d_target` and `d_source` judge.
@@ -62,8 +62,8 @@ class CycleGAN(keras.Model):
     def __init__(
         self, config: CycleGANConfig, g_target=None, g_source=None, d_source=None, d_target=None
     ) -> None:
-        super().__init__(name="cyclegan")
-        self.config = config
+        has_latent = isinstance(config.generator, VAEUNetConfig)
+        super().__init__(config, _name_logs(config, has_latent), "cyclegan")
         self.parts = _seed_parts(config)
         self.g_target = g_target or build_model(self.parts["g_target"])
         self.g_source = g_source or build_model(self.parts["g_source"])
@@ -76,12 +76,6 @@ class CycleGAN(keras.Model):
         shape = (config.data.image_size, config.data.image_size, config.data.channels)
         self.pool_source = ImagePool(config.pool_size, shape, name="pool_source")
         self.pool_target = ImagePool(config.pool_size, shape, name="pool_target")
-        self.trained_steps = self.add_weight(
-            shape=(), dtype="int64", initializer="zeros", trainable=False, name="trained_steps",
-            aggregation="only_first_replica",
-        )  # fmt: skip
-        self._running = MeanTracker(_name_logs(config, bool(self._g_target_parts)))
-        self.built = True
 
     def compile(self, g_optimizer=None, d_optimizer=None, **kwargs) -> None:
         """Set the two optimisers; those of the config where none is given."""
@@ -89,17 +83,9 @@ class CycleGAN(keras.Model):
         judge_rate = rates.discriminator_learning_rate or rates.learning_rate
         self.g_optimizer = g_optimizer or _make_optimizer(self.config, rates.learning_rate)
         self.d_optimizer = d_optimizer or _make_optimizer(self.config, judge_rate)
-        if resolve_precision(self.config.precision) == "mixed_float16":
-            self.g_optimizer = keras.optimizers.LossScaleOptimizer(self.g_optimizer)
-            self.d_optimizer = keras.optimizers.LossScaleOptimizer(self.d_optimizer)
-        self.g_optimizer.build(self._generator_weights)
-        self.d_optimizer.build(self._discriminator_weights)
-        kwargs.setdefault("jit_compile", should_compile_with_xla())
-        super().compile(optimizer=self.g_optimizer, **kwargs)
-
-    @property
-    def metrics(self) -> list:
-        return list(self._running.means.values())
+        self.g_optimizer = self.scale_for_precision(self.g_optimizer, self._generator_weights)
+        self.d_optimizer = self.scale_for_precision(self.d_optimizer, self._discriminator_weights)
+        super().compile(self.g_optimizer, **kwargs)
 
     @property
     def _generator_weights(self) -> list:
@@ -114,14 +100,14 @@ class CycleGAN(keras.Model):
 
     # -- training ------------------------------------------------------------------------------
 
-    def train_step(self, data):
+    def update(self, data) -> dict:
         """Augment, translate both ways, update the generators, then the discriminators.
 
         Args:
             data: (source, target), a batch each.
 
         Returns:
-            Dict of running means: the loss terms by name.
+            Dict of the loss terms by name.
         """
         source, target = _unpack_pair(data)
         seeds = self._step_seeds()
@@ -136,8 +122,7 @@ class CycleGAN(keras.Model):
         grads_target, logs_target = self._judge(self.d_target, "target", target, fake_target)
         self.d_optimizer.apply(grads_source + grads_target, self._discriminator_weights)
         self._update_averages()
-        self.trained_steps.assign_add(1)
-        return self._running.track(logs | logs_source | logs_target)
+        return logs | logs_source | logs_target
 
     def _step_seeds(self) -> dict[str, tf.Tensor]:
         """One seed a random stream, a function of the run's seed and the step alone."""
@@ -330,9 +315,8 @@ class CycleGAN(keras.Model):
 
     # -- state ---------------------------------------------------------------------------------
 
-    def state_variables(self) -> dict[str, keras.Variable]:
-        """Every variable that an exact resume needs, by a name that does not change."""
-        parts = {
+    def state_parts(self) -> dict:
+        return {
             "g_target": self.g_target,
             "g_source": self.g_source,
             "d_source": self.d_source,
@@ -344,12 +328,6 @@ class CycleGAN(keras.Model):
             "g_optimizer": self.g_optimizer,
             "d_optimizer": self.d_optimizer,
         }
-        variables = {
-            f"{part}/{index:04d}/{variable.name}": variable
-            for part, owner in parts.items()
-            for index, variable in enumerate(owner.variables)
-        }
-        return {"trained_steps": self.trained_steps, **variables}
 
     def save_weight_files(self, folder) -> None:
         """Write the four published `.h5` files; the generators with their averaged weights.

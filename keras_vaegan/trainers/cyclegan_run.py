@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import sys
 from functools import partial
 from pathlib import Path
 
-import keras
 import numpy as np
 
-from keras_vaegan.checkpoints.run_config import write_run_config
-from keras_vaegan.checkpoints.run_state import load_run_state
 from keras_vaegan.config import CycleGANConfig
 from keras_vaegan.data.image import write_image
 from keras_vaegan.data.pipeline import find_image_root, load_images, make_unpaired_dataset
@@ -24,8 +20,8 @@ from keras_vaegan.evaluation.translation import (
     images_to_unit,
 )
 from keras_vaegan.models import run_generator
-from keras_vaegan.trainers.build import build_trainer
 from keras_vaegan.trainers.callbacks import RunRecorder, StopOnSignalOrLimit
+from keras_vaegan.trainers.fitting import begin_run, fit_run, say
 
 SAMPLE_ROWS = 3
 
@@ -37,7 +33,7 @@ def train_cyclegan(
     resume: bool = False,
     minutes: float | None = None,
     epochs: int | None = None,
-) -> bool:
+) -> int | None:
     """Train a CycleGAN and keep its run folder.
 
     Args:
@@ -49,7 +45,7 @@ def train_cyclegan(
         epochs: Passes over the larger domain, instead of `config.steps`.
 
     Returns:
-        Whether a signal ended the run early.
+        The signal that ended the run early, or None.
 
     Raises:
         InputError: unusable data or run folder.
@@ -63,31 +59,22 @@ def train_cyclegan(
     epochs = epochs or config.epochs
     steps = epochs * one_pass if epochs else config.steps
     config = dataclasses.replace(config, steps=steps, epoch_steps=one_pass)
-    trainer = build_trainer(config)
-    past = load_run_state(trainer, out / "state") if resume else {}
-    write_run_config(out, config)
+    trainer, past = begin_run(config, out, resume)
     done = past.get("step", 0)
-    print(
+    say(
         f"training on {len(mri)} MRI and {len(ct)} CT images, {config.batch_size} pairs a step, "
-        f"steps {done} to {steps}",
-        flush=True,
+        f"steps {done} to {steps}"
     )
     if done >= steps:
-        return False
+        return None
     recorder = CycleGANRecorder(out, mri_held, ct_held, past)
     limit = StopOnSignalOrLimit(steps, minutes)
-    trainer.fit(
-        make_unpaired_dataset(mri, ct, config.batch_size, config.seed, config.data, done),
-        epochs=past.get("epoch", 0) + math.ceil((steps - done) / steps_per_epoch),
-        shuffle=False,
-        verbose="auto" if sys.stdout.isatty() else 2,
-        initial_epoch=past.get("epoch", 0),
-        steps_per_epoch=steps_per_epoch,
-        callbacks=[limit, recorder, keras.callbacks.TensorBoard(str(out / "logs"))],
-    )
+    stream = make_unpaired_dataset(mri, ct, config.batch_size, config.seed, config.data, done)
+    count = math.ceil((steps - done) / steps_per_epoch)
+    fit_run(trainer, stream, recorder, limit, count, steps_per_epoch)
     final = recorder.history[-1]
-    print(f"saved {out} at step {final['step']} after {final['minutes']:.1f} minutes", flush=True)
-    return limit.received is not None
+    say(f"saved {out} at step {final['step']} after {final['minutes']:.1f} minutes")
+    return limit.received
 
 
 class CycleGANRecorder(RunRecorder):

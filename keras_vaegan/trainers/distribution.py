@@ -67,6 +67,12 @@ def is_multi_worker() -> bool:
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
+def use_determinism(seed: int) -> None:
+    """Make every operation of this process give the same bits in every run."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
 def check_global_batch(batch_size: int, strategy: tf.distribute.Strategy) -> None:
     """Refuse a global batch that the replicas cannot share evenly.
 

@@ -20,7 +20,7 @@ def train_run(
     resume: bool = False,
     minutes: float | None = None,
     epochs: int | None = None,
-) -> bool:
+) -> int | None:
     """Train what a config describes and keep its run folder.
 
     Args:
@@ -32,7 +32,7 @@ def train_run(
         epochs: Passes over the data, instead of `config.steps`.
 
     Returns:
-        Whether a signal ended the run early.
+        The signal that ended the run early, or None.
 
     Raises:
         InputError: unusable data or run folder.

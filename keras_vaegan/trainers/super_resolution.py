@@ -11,8 +11,8 @@ import tensorflow as tf
 from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
 from keras_vaegan.config import SuperResolutionConfig
 from keras_vaegan.models import build_discriminator, build_rrdbnet
-from keras_vaegan.trainers.averages import MeanTracker, average_weights
-from keras_vaegan.trainers.distribution import resolve_precision, should_compile_with_xla
+from keras_vaegan.trainers.averages import average_weights
+from keras_vaegan.trainers.base import Trainer
 from keras_vaegan.trainers.losses import mean_absolute_error, relativistic_losses
 from keras_vaegan.trainers.replicas import average_over_replicas, share_loss
 
@@ -58,7 +58,7 @@ class StagedRate(keras.optimizers.schedules.LearningRateSchedule):
         return {name: getattr(self, name) for name in names}
 
 
-class SuperResolution(keras.Model):
+class SuperResolution(Trainer):
     """Enlarge images: an RRDBNet trained by L1, then also against a discriminator.
 
     `train_step` takes (low, high): (N, P, P, C) and (N, P * scale, P * scale, C) float32 in
@@ -72,19 +72,12 @@ class SuperResolution(keras.Model):
     """
 
     def __init__(self, config: SuperResolutionConfig) -> None:
-        super().__init__(name="super_resolution")
-        self.config = config
+        super().__init__(config, LOGS, "super_resolution")
         self.network = build_rrdbnet(config.network, seed=config.seed)
         self.network_ema = build_rrdbnet(config.network, seed=config.seed)
         self.discriminator = build_discriminator(config.discriminator, seed=config.seed)
         self._judge = _with_features(self.discriminator)
-        self.trained_steps = self.add_weight(
-            shape=(), dtype="int64", initializer="zeros", trainable=False, name="trained_steps",
-            aggregation="only_first_replica",
-        )  # fmt: skip
         self.stage = "pixel" if config.pixel_steps else "adversarial"
-        self._running = MeanTracker(LOGS)
-        self.built = True
 
     def compile(self, g_optimizer=None, d_optimizer=None, **kwargs) -> None:
         """Set the two optimisers; those of the config where none is given."""
@@ -97,17 +90,13 @@ class SuperResolution(keras.Model):
         judging = StagedRate(rates[1:] * 2, (0, second), **shape)
         self.g_optimizer = g_optimizer or keras.optimizers.Adam(staged, **moments)
         self.d_optimizer = d_optimizer or keras.optimizers.Adam(judging, **moments)
-        if resolve_precision(config.precision) == "mixed_float16":
-            self.g_optimizer = keras.optimizers.LossScaleOptimizer(self.g_optimizer)
-            self.d_optimizer = keras.optimizers.LossScaleOptimizer(self.d_optimizer)
-        self.g_optimizer.build(self.network.trainable_variables)
-        self.d_optimizer.build(self.discriminator.trainable_variables)
-        kwargs.setdefault("jit_compile", should_compile_with_xla())
-        super().compile(optimizer=self.g_optimizer, **kwargs)
-
-    @property
-    def metrics(self) -> list:
-        return list(self._running.means.values())
+        self.g_optimizer = self.scale_for_precision(
+            self.g_optimizer, self.network.trainable_variables
+        )
+        self.d_optimizer = self.scale_for_precision(
+            self.d_optimizer, self.discriminator.trainable_variables
+        )
+        super().compile(self.g_optimizer, **kwargs)
 
     def call(self, low, training=False):
         return self.network_ema(low, training=training)
@@ -119,11 +108,11 @@ class SuperResolution(keras.Model):
 
     # -- training ------------------------------------------------------------------------------
 
-    def train_step(self, data):
+    def update(self, data) -> dict:
         """Enlarge, compare, update; in the second stage also judge.
 
         Returns:
-            Dict of running means: the loss terms by name.
+            Dict of the loss terms by name.
         """
         low, high, _ = keras.utils.unpack_x_y_sample_weight(data)
         if high is None:
@@ -133,8 +122,7 @@ class SuperResolution(keras.Model):
         else:
             logs = self._update_against_judge(low, high)
         self._update_average()
-        self.trained_steps.assign_add(1)
-        return self._running.track(logs)
+        return logs
 
     def _update_by_pixels(self, low, high) -> dict:
         """One step of the network by L1."""
@@ -204,21 +192,14 @@ class SuperResolution(keras.Model):
             }
         )
 
-    def state_variables(self) -> dict[str, keras.Variable]:
-        """Every variable that an exact resume needs, by a name that does not change."""
-        parts = {
+    def state_parts(self) -> dict:
+        return {
             "network": self.network,
             "network_ema": self.network_ema,
             "discriminator": self.discriminator,
             "g_optimizer": self.g_optimizer,
             "d_optimizer": self.d_optimizer,
         }
-        variables = {
-            f"{part}/{index:04d}/{variable.name}": variable
-            for part, owner in parts.items()
-            for index, variable in enumerate(owner.variables)
-        }
-        return {"trained_steps": self.trained_steps, **variables}
 
     def save_weight_files(self, folder) -> None:
         """Write `rrdbnet_weights.h5`: the averaged network with its config.

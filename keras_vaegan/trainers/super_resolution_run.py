@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 
-from keras_vaegan.checkpoints.run_config import write_run_config
-from keras_vaegan.checkpoints.run_state import load_run_state
 from keras_vaegan.config import SuperResolutionConfig
 from keras_vaegan.data.crops import centre_crops, find_pictures, load_pictures, make_crop_dataset
 from keras_vaegan.data.image import write_image
 from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.super_resolution import draw_enlargements, evaluate_enlargement
-from keras_vaegan.trainers.build import build_trainer
 from keras_vaegan.trainers.callbacks import RunRecorder, StopOnSignalOrLimit
+from keras_vaegan.trainers.fitting import begin_run, fit_run, say
 
 VALIDATION_SIDE = 256
 SAMPLE_ROWS = 4
@@ -31,7 +27,7 @@ def train_super_resolution(
     resume: bool = False,
     minutes: float | None = None,
     epochs: int | None = None,
-) -> bool:
+) -> int | None:
     """Train an RRDBNet and keep its run folder; arguments and result as `train_run`'s.
 
     `best/` holds the weights of the highest PSNR on held-back images; those of the second stage,
@@ -47,40 +43,29 @@ def train_super_resolution(
     one_pass = max(1, len(images) // config.batch_size)
     if epochs:
         config = dataclasses.replace(config, steps=epochs * one_pass)
-    trainer = build_trainer(config)
-    past = load_run_state(trainer, out / "state") if resume else {}
-    write_run_config(out, config)
+    trainer, past = begin_run(config, out, resume)
     done = past.get("step", 0)
-    print(
+    say(
         f"training on {len(images)} images ({', '.join(groups)}), {config.batch_size} crops a "
-        f"step, steps {done} to {config.steps}",
-        flush=True,
+        f"step, steps {done} to {config.steps}"
     )
     if done >= config.steps:
-        return False
+        return None
     recorder = EnlargementRecorder(out, held, past)
     limit = StopOnSignalOrLimit(config.steps, minutes)
-    board = keras.callbacks.TensorBoard(str(out / "logs"))
     ends = {"pixel": min(config.pixel_steps, config.steps), "adversarial": config.steps}
-    epoch = past.get("epoch", 0)
     for stage, end in ends.items():
         if done >= end or limit.is_over:
             continue
         trainer.set_stage(stage)
         limit.steps = end
-        trainer.fit(
-            make_crop_dataset(images, config, done),
-            epochs=epoch + math.ceil((end - done) / config.steps_per_epoch),
-            shuffle=False,
-            verbose="auto" if sys.stdout.isatty() else 2,
-            initial_epoch=epoch,
-            steps_per_epoch=config.steps_per_epoch,
-            callbacks=[limit, recorder, board],
-        )
-        done, epoch = recorder.history[-1]["step"], recorder.history[-1]["epoch"]
+        count = math.ceil((end - done) / config.steps_per_epoch)
+        stream = make_crop_dataset(images, config, done)
+        fit_run(trainer, stream, recorder, limit, count, config.steps_per_epoch)
+        done = recorder.history[-1]["step"]
     final = recorder.history[-1]
-    print(f"saved {out} at step {final['step']} after {final['minutes']:.1f} minutes", flush=True)
-    return limit.received is not None
+    say(f"saved {out} at step {final['step']} after {final['minutes']:.1f} minutes")
+    return limit.received
 
 
 class EnlargementRecorder(RunRecorder):
