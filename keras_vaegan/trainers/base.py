@@ -11,6 +11,7 @@ from keras_vaegan.trainers.distribution import (
     resolve_precision,
     should_compile_with_xla,
 )
+from keras_vaegan.trainers.replicas import count_replicas
 
 
 class Trainer(keras.Model):
@@ -68,13 +69,23 @@ class Trainer(keras.Model):
         Returns:
             Dict of running means: the loss terms by name.
         """
-        logs = self.update(data)
+        logs = self.update(self._know_batch_size(data))
         self.trained_steps.assign_add(1)
         if self._votes:
             context = tf.distribute.get_replica_context()
             wishes = context.all_reduce(tf.distribute.ReduceOp.SUM, self.stop_wish.value + 0.0)
             self.stop_decided.assign(wishes)
         return self._running.track(logs)
+
+    def _know_batch_size(self, data):
+        """Give a replica's tensors the static batch size that cutting the global batch lost."""
+        replicas = count_replicas()
+        if replicas == 1:
+            return data
+        count = self.config.batch_size // replicas
+        return tf.nest.map_structure(
+            lambda part: tf.ensure_shape(part, (count, *part.shape[1:])), data
+        )
 
     def agree_to_stop(self, wish: bool) -> bool:
         """Whether to stop after this step: this worker's wish or, of several, anyone's.

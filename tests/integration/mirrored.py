@@ -1,0 +1,53 @@
+"""Train every tiny config on one device and on two logical CPUs; print the differences as JSON.
+
+    python mirrored.py [NAME ...]
+
+The devices have to be made before TensorFlow starts, hence a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+
+sys.path.insert(0, str(Path(__file__).parent))
+STEPS = 3
+
+
+def train(config, strategy_name: str) -> dict:
+    """Train `STEPS` steps on fixed batches, through `fit` as a run does."""
+    from tiny import make_batch, read_state
+
+    from keras_vaegan.trainers.build import build_trainer
+    from keras_vaegan.trainers.distribution import make_strategy
+
+    with make_strategy(strategy_name).scope():
+        trainer = build_trainer(config)
+        batches = [make_batch(config, seed) for seed in range(STEPS)]
+        signature = tuple(tf.TensorSpec(part.shape) for part in batches[0])
+        stream = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=signature)
+        trainer.fit(stream, steps_per_epoch=STEPS, verbose=0, shuffle=False)
+    assert int(trainer.trained_steps.numpy()) == STEPS
+    return read_state(trainer)
+
+
+def main(names: list[str]) -> None:
+    """Compare single and mirrored, and mirrored with its own repetition."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    two = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(cpu, two)
+    from tiny import TINY, compare, make_plain
+
+    results = {}
+    for name in names or TINY:
+        plain = make_plain(TINY[name])
+        results[name] = compare(train(plain, "single"), train(plain, "mirrored"))
+        train(TINY[name], "mirrored")  # with pool and augmentation: runs at all
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,94 @@
+"""Tiny configs of every trainer, and batches for them: for tests in processes of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from keras_vaegan.config import (
+    AugmentationConfig,
+    CycleGANConfig,
+    DataConfig,
+    DiscriminatorConfig,
+    LossConfig,
+    OptimizerConfig,
+    PatchDiscriminatorConfig,
+    ResnetGeneratorConfig,
+    RRDBNetConfig,
+    SuperResolutionConfig,
+    VAEUNetConfig,
+)
+
+SIZE = 32
+_LOSSES = LossConfig(ssim_weight=1.0, identity_weight=0.5, background_weight=1.0, cycle_noise=0.02)
+_DATA = DataConfig(image_size=SIZE, channels=1, validation_images=4)
+_RUN = {"batch_size": 4, "steps": 4, "steps_per_epoch": 2, "precision": "float32"}
+
+VAE = CycleGANConfig(
+    generator=VAEUNetConfig(
+        image_size=SIZE,
+        channels=1,
+        filters=(8, 16),
+        kernel_sizes=(3, 3),
+        num_residual_blocks=(0, 1),
+        skip_levels=1,
+        groups=4,
+        latent_channels=4,
+    ),
+    discriminator=DiscriminatorConfig(
+        image_size=SIZE, channels=1, filters=(8, 16), num_heads=2, trunk_depth=1, groups=4
+    ),
+    data=_DATA,
+    losses=_LOSSES,
+    optimizer=OptimizerConfig(learning_rate=1e-3),
+    pool_size=8,
+    **_RUN,
+)
+RESNET = dataclasses.replace(
+    VAE,
+    generator=ResnetGeneratorConfig(image_size=SIZE, filters=(8, 16), num_residual_blocks=1),
+    discriminator=PatchDiscriminatorConfig(image_size=SIZE, filters=(8, 16)),
+    losses=dataclasses.replace(_LOSSES, discriminator_gradients="joint"),
+)
+RRDBNET = SuperResolutionConfig(
+    network=RRDBNetConfig(channels=1, num_features=8, num_blocks=1, growth_channels=4),
+    discriminator=DiscriminatorConfig(
+        image_size=SIZE, channels=1, filters=(8, 8), num_heads=2, trunk_depth=1, groups=0
+    ),
+    patch_size=8,
+    pixel_steps=2,
+    learning_rate=1e-3,
+    validation_images=2,
+    **_RUN,
+)
+TINY = {"vae": VAE, "resnet": RESNET, "rrdbnet": RRDBNET}
+
+
+def make_plain(config):
+    """The config without image pool and augmentation, whose content depends on the batch's order."""
+    if not isinstance(config, CycleGANConfig):
+        return config
+    return dataclasses.replace(config, pool_size=0, augmentation=AugmentationConfig(copies=0))
+
+
+def make_batch(config, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """One global batch of (inputs, targets)."""
+    rng = np.random.default_rng(seed)
+    count = config.batch_size
+    if isinstance(config, CycleGANConfig):
+        pair = rng.uniform(-1, 1, (2, count, SIZE, SIZE, 1)).astype("float32")
+        return pair[0], np.abs(pair[1]) * 2 - 1
+    high = rng.uniform(0, 1, (count, SIZE, SIZE, 1)).astype("float32")
+    return high[:, ::4, ::4].copy(), high
+
+
+def read_state(trainer) -> dict[str, np.ndarray]:
+    """Every variable that a resume needs, as float64."""
+    return {name: np.array(v, "float64") for name, v in trainer.state_variables().items()}
+
+
+def compare(first: dict, second: dict) -> float:
+    """Largest absolute difference of two states."""
+    assert set(first) == set(second)
+    return max(float(np.abs(first[name] - second[name]).max()) for name in first)
