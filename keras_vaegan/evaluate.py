@@ -54,6 +54,8 @@ def evaluate(arguments: EvaluateArguments) -> int:
 
     config = read_run_config(arguments.weights) if is_run(arguments.weights) else None
     if isinstance(config, SuperResolutionConfig):
+        if arguments.enhance is not None:
+            raise InputError("--enhance with an RRDBNet's run: expected a CycleGAN's; drop it")
         return evaluate_enlarger(arguments, config)
     return evaluate_translator(arguments)
 
