@@ -149,7 +149,7 @@ def _find_difference(leaves: list[Leaf], config) -> tuple[int, str] | None:
 
 def _list_candidates(leaves: list[Leaf], assume: dict) -> Iterator:
     """Configs that the shapes point to."""
-    readers = (_read_generator, _read_discriminator, _read_resnet, _read_patch_discriminator)
+    readers = (_read_generator, _read_resnet, _read_patch_discriminator, _read_discriminator)
     for read in readers:
         for fields in read(leaves):
             config = _make_config(fields, leaves, assume)
