@@ -7,9 +7,10 @@ For every precision and task the two sides run in a process each, on the same nu
 one waits while the other works, turn by turn. A side's first turns warm it up (compilation
 included) and do not count. PyTorch runs each of its layouts (`--layouts`) and ways of calling
 (`--calls`: one batch a call, or merged calls as ours), and its fastest counts. Printed are medians
-of wall time, CPU time (less disturbed where a machine is shared), the largest resident set, and
-the share of the convolution peak: the step's convolution arithmetic over its time, over the best
-rate that either library reaches on the blocks' own convolution in the same run.
+of wall time, CPU time, the largest resident set, and the share of the convolution peak: the
+step's convolution arithmetic over its time, over the best rate that either library reaches on the
+blocks' own convolution in the same run. On a machine that others use too, take `--threads 1` and
+CPU time: with more threads PyTorch's wait for each other in a loop.
 """
 
 from __future__ import annotations
@@ -210,13 +211,14 @@ def count_operations(arguments, task: str) -> float:
     return 2 * count * passes
 
 
-def measure_peak(sides: list[Side], arguments) -> float:
-    """The best convolution rate of any side, in operations per second."""
+def measure_peak(sides: list[Side], arguments) -> dict[str, float]:
+    """The best convolution rate of any side, in operations per second of wall and CPU time."""
     width, side = arguments.filters[-1], arguments.image_size // 4
     operations = 2.0 * PEAK_IMAGES * side**2 * 9 * width**2
     for one in sides:
         one.ask("peak")
-    return max(operations / one.ask("peak")["wall"] for one in sides for _ in range(2))
+    answers = [one.ask("peak") for one in sides for _ in range(2)]
+    return {key: max(operations / answer[key] for answer in answers) for key in ("wall", "cpu")}
 
 
 # -- the race -------------------------------------------------------------------------------------
@@ -239,16 +241,22 @@ def race(arguments, task: str, precision: str) -> None:
             side.turns.append(side.ask("work"))
     for side in sides:
         side.stop()
-    operations, peak = count_operations(arguments, task), max(peaks)
-    print(f"{task} {precision}: convolution peak {peak / 1e9:.0f} GFLOP/s", flush=True)
+    operations = count_operations(arguments, task)
+    peak = {key: max(one[key] for one in peaks) for key in ("wall", "cpu")}
+    print(
+        f"{task} {precision}: {operations / 1e12:.2f} TFLOP; convolution peak "
+        f"{peak['wall'] / 1e9:.0f} GFLOP/s ({peak['cpu'] / 1e9:.0f} per CPU second)",
+        flush=True,
+    )
     for side in sides:
-        share = operations / side.median("wall") / peak
+        share = {key: operations / side.median(key) / peak[key] for key in peak}
         print(
             f"  {side.name}: {side.median('wall'):.2f} s ({side.median('cpu'):.2f} s CPU), "
             f"{arguments.batch_size / side.median('wall'):.3f} "
             f"{'pairs' if task == 'train' else 'images'}/s, "
-            f"{side.turns[-1]['peak_gib']:.2f} GiB, {share:.0%} of the peak; turns "
-            + " ".join(f"{turn['wall']:.2f}" for turn in side.turns),
+            f"{side.turns[-1]['peak_gib']:.2f} GiB, {share['wall']:.0%} of the peak ({share['cpu']:.0%} by "
+            "CPU time); turns "
+            + " ".join(f"{turn['wall']:.2f} ({turn['cpu']:.2f})" for turn in side.turns),
             flush=True,
         )
     best = min(sides[1:], key=lambda side: side.median("wall"))
