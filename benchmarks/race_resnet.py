@@ -254,7 +254,8 @@ def race(arguments, task: str, precision: str) -> None:
             f"  {side.name}: {side.median('wall'):.2f} s ({side.median('cpu'):.2f} s CPU), "
             f"{arguments.batch_size / side.median('wall'):.3f} "
             f"{'pairs' if task == 'train' else 'images'}/s, "
-            f"{side.turns[-1]['peak_gib']:.2f} GiB, {share['wall']:.0%} of the peak ({share['cpu']:.0%} by "
+            f"{side.turns[-1]['peak_gib']:.2f} GiB, "
+            f"{share['wall']:.0%} of the peak ({share['cpu']:.0%} by "
             "CPU time); turns "
             + " ".join(f"{turn['wall']:.2f} ({turn['cpu']:.2f})" for turn in side.turns),
             flush=True,
