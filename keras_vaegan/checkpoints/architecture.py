@@ -24,6 +24,7 @@ from keras_vaegan.config import (
     DiscriminatorConfig,
     PatchDiscriminatorConfig,
     ResnetGeneratorConfig,
+    RRDBNetConfig,
     VAEUNetConfig,
     WeightsRecord,
     config_from_dict,
@@ -82,10 +83,10 @@ def check_claim(config: Any, file: WeightFile) -> None:
         InputError: it is; or the config describes no network.
     """
     kind = config.model if isinstance(config, WeightsRecord) else config
-    if not isinstance(kind, (*GENERATORS, *DISCRIMINATORS)):
+    if not isinstance(kind, (*GENERATORS, *DISCRIMINATORS, RRDBNetConfig)):
         raise InputError(
             f"{file.path}: its {CONFIG_ATTRIBUTE} is a {type(kind).__name__}, which describes no "
-            "network: expected a generator's or discriminator's config"
+            "network: expected a generator's, discriminator's or RRDBNet's config"
         )
     claim = _estimate_parameters(kind)
     if claim > CLAIM_LIMIT * (file.parameters + 10_000):
@@ -97,6 +98,10 @@ def check_claim(config: Any, file: WeightFile) -> None:
 
 def _estimate_parameters(kind: Any) -> int:
     """A crude upper estimate of the weights that a network's config asks for."""
+    if isinstance(kind, RRDBNetConfig):
+        read = kind.channels * kind.unshuffle**2
+        widest = kind.num_features + 4 * kind.growth_channels + read + kind.made_channels
+        return 9 * widest**2 * (kind.num_blocks + 1)
     widest = max(*kind.filters, getattr(kind, "latent_channels", 1))
     layers = len(kind.filters) + getattr(kind, "trunk_depth", 1)
     if isinstance(kind, VAEUNetConfig):

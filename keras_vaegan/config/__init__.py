@@ -20,15 +20,25 @@ from keras_vaegan.config.cyclegan import (
 )
 from keras_vaegan.config.resnet import PatchDiscriminatorConfig, ResnetGeneratorConfig
 from keras_vaegan.config.serialization import config_from_dict, config_to_dict, config_to_json
+from keras_vaegan.config.super_resolution import (
+    SCALES,
+    DegradationConfig,
+    RRDBNetConfig,
+    SuperResolutionConfig,
+)
 
 __all__ = [
+    "SCALES",
     "VALUE_RANGES",
     "AugmentationConfig",
     "CycleGANConfig",
     "DataConfig",
+    "DegradationConfig",
     "DiscriminatorConfig",
     "LossConfig",
     "OptimizerConfig",
+    "RRDBNetConfig",
+    "SuperResolutionConfig",
     "PatchDiscriminatorConfig",
     "ResnetGeneratorConfig",
     "VAEUNetConfig",
