@@ -4,8 +4,8 @@
         [--batch-size 2] [--image-size 256] [--threads 2] [--rounds 3] [--filters 64 128 256]
 
 For every precision and task the two sides run in a process each, on the same number of threads;
-one waits while the other works, turn by turn. A side's first turns warm it up (compilation
-included) and do not count. PyTorch runs each of its layouts (`--layouts`) and ways of calling
+one waits while the other works, turn by turn. A side's first turn warms it up (compilation
+included) and does not count. PyTorch runs each of its layouts (`--layouts`) and ways of calling
 (`--calls`: one batch a call, or merged calls as ours), and its fastest counts. Printed are medians
 of wall time, CPU time, the largest resident set, and the share of the convolution peak: the
 step's convolution arithmetic over its time, over the best rate that either library reaches on the
@@ -232,8 +232,7 @@ def race(arguments, task: str, precision: str) -> None:
         sides.append(Side(arguments, task, precision, "torch", layout=layout, calls=calls))
     rounds = arguments.rounds if task == "train" else 3 * arguments.rounds
     for side in sides:
-        for _ in range(2 if side is sides[0] else 1):  # our first step compiles, the next warms up
-            side.ask("work")
+        side.ask("work")
     peaks = []
     for _ in range(rounds):
         peaks.append(measure_peak(sides, arguments))
