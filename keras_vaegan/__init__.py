@@ -13,9 +13,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CycleGAN": "trainers.cyclegan",
+    "ModalitySynthesis": "trainers.modality",
     "Translator": "inference",
     "build_discriminator": "models",
     "build_generator": "models",
+    "build_modality_unet": "models",
     "build_trainer": "trainers.build",
     "evaluate_pairs": "evaluation.protocols",
     "get_preset": "presets",

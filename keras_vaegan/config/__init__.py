@@ -18,6 +18,12 @@ from keras_vaegan.config.cyclegan import (
     WeightsRecord,
     resize_config,
 )
+from keras_vaegan.config.modality import (
+    ModalityConfig,
+    ModalityDataConfig,
+    ModalityLossConfig,
+    ModalityUNetConfig,
+)
 from keras_vaegan.config.serialization import config_from_dict, config_to_dict, config_to_json
 
 __all__ = [
@@ -27,6 +33,10 @@ __all__ = [
     "DataConfig",
     "DiscriminatorConfig",
     "LossConfig",
+    "ModalityConfig",
+    "ModalityDataConfig",
+    "ModalityLossConfig",
+    "ModalityUNetConfig",
     "OptimizerConfig",
     "VAEUNetConfig",
     "WeightsRecord",

@@ -13,6 +13,7 @@ from keras_vaegan.config.checks import (
     require,
     require_choice,
 )
+from keras_vaegan.config.modality import ModalityDataConfig, ModalityUNetConfig
 from keras_vaegan.config.serialization import frozen_config
 
 VALUE_RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
@@ -168,8 +169,8 @@ class WeightsRecord:
         data: Preparation of its input images.
     """
 
-    model: VAEUNetConfig | DiscriminatorConfig
-    data: DataConfig
+    model: VAEUNetConfig | DiscriminatorConfig | ModalityUNetConfig
+    data: DataConfig | ModalityDataConfig
 
 
 @frozen_config

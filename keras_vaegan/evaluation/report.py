@@ -29,6 +29,9 @@ PANELS = {
     "val_honest_cycle_ssim": "validation honest cycle SSIM",
     "val_gap_all": "realism gap", "val_gap_hog": "realism gap: HOG",
     "val_gap_histogram": "realism gap: histogram", "val_gap_spectrum": "realism gap: spectrum",
+    "l1": "L1 of the slice", "brain_psnr": "PSNR in the brain [dB]",
+    "val_psnr": "validation PSNR in the brain [dB]",
+    "val_mae": "validation error in the brain",
     "val_copy": "validation copy", "val_score": "validation score",
 }  # fmt: skip
 _STYLE = """
@@ -145,7 +148,7 @@ def write_metrics(folder: str | Path, metrics: dict) -> None:
 
 def _find_columns(row: dict, prefix: str) -> list[str]:
     """Columns that are `prefix` itself or `prefix` and a domain."""
-    domains = ("source", "target", "ct", "mri")
+    domains = ("source", "target", "ct", "mri", "t1", "t1ce", "t2", "flair")
     return [n for n in row if n == prefix or n in [f"{prefix}_{domain}" for domain in domains]]
 
 

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import keras
 
-from keras_vaegan.config import DiscriminatorConfig, VAEUNetConfig, WeightsRecord
+from keras_vaegan.config import (
+    DiscriminatorConfig,
+    ModalityUNetConfig,
+    VAEUNetConfig,
+    WeightsRecord,
+)
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.discriminators import build_discriminator
+from keras_vaegan.models.modality_unet import build_modality_unet, fold_normalization
 from keras_vaegan.models.running import run_generator
 from keras_vaegan.models.vae_unet import build_generator, with_latents
 
 __all__ = [
     "build_discriminator",
     "build_generator",
+    "build_modality_unet",
     "build_model",
+    "fold_normalization",
     "run_generator",
     "with_latents",
 ]
 
-_BUILDERS = {VAEUNetConfig: build_generator, DiscriminatorConfig: build_discriminator}
+_BUILDERS = {
+    VAEUNetConfig: build_generator,
+    DiscriminatorConfig: build_discriminator,
+    ModalityUNetConfig: build_modality_unet,
+}
 
 
 def build_model(config) -> keras.Model:
