@@ -20,7 +20,13 @@ from keras_vaegan.checkpoints.h5_file import (
 from keras_vaegan.checkpoints.infer import infer_config
 from keras_vaegan.checkpoints.legacy_config import rebuild_model
 from keras_vaegan.checkpoints.legacy_h5 import load_weight_file
-from keras_vaegan.config import DiscriminatorConfig, VAEUNetConfig, WeightsRecord, config_from_dict
+from keras_vaegan.config import (
+    DiscriminatorConfig,
+    ModalityUNetConfig,
+    VAEUNetConfig,
+    WeightsRecord,
+    config_from_dict,
+)
 from keras_vaegan.errors import InputError
 from keras_vaegan.models import build_model
 
@@ -73,20 +79,30 @@ def check_claim(config: Any, file: WeightFile) -> None:
         InputError: it is; or the config describes no network.
     """
     kind = config.model if isinstance(config, WeightsRecord) else config
-    if not isinstance(kind, (VAEUNetConfig, DiscriminatorConfig)):
+    if not isinstance(kind, (VAEUNetConfig, DiscriminatorConfig, ModalityUNetConfig)):
         raise InputError(
             f"{file.path}: its {CONFIG_ATTRIBUTE} is a {type(kind).__name__}, which describes no "
             "network: expected a generator's or discriminator's config"
         )
-    kernels = getattr(kind, "kernel_sizes", ()) or (kind.head_kernel_size, 4)
-    blocks = sum(getattr(kind, "num_residual_blocks", ())) + getattr(kind, "trunk_depth", 1)
-    widest = max(*kind.filters, getattr(kind, "latent_channels", 1))
-    claim = widest**2 * max(kernels) ** 2 * (blocks + len(kind.filters))
+    claim = _estimate_size(kind)
     if claim > CLAIM_LIMIT * (file.parameters + 10_000):
         raise InputError(
             f"{file.path}: its {CONFIG_ATTRIBUTE} asks for a network far larger than its "
             f"{file.parameters:,} parameters: use an undamaged file"
         )
+
+
+def _estimate_size(kind: VAEUNetConfig | DiscriminatorConfig | ModalityUNetConfig) -> int:
+    """A crude upper estimate of a network's weights."""
+    if isinstance(kind, ModalityUNetConfig):
+        bottleneck = (kind.image_size // kind.stride) ** 2 * kind.filters[-1]
+        return 3 * bottleneck * kind.latent_channels + 36 * max(kind.filters) ** 2 * len(
+            kind.filters
+        )
+    kernels = getattr(kind, "kernel_sizes", ()) or (kind.head_kernel_size, 4)
+    blocks = sum(getattr(kind, "num_residual_blocks", ())) + getattr(kind, "trunk_depth", 1)
+    widest = max(*kind.filters, getattr(kind, "latent_channels", 1))
+    return widest**2 * max(kernels) ** 2 * (blocks + len(kind.filters))
 
 
 def find_generator_file(path: str | Path, direction: str | None = None) -> Path:

@@ -173,12 +173,14 @@ def _format_page(metrics: dict, pictures: dict[str, np.ndarray]) -> str:
         f"<style>{_STYLE}</style><h1>Evaluation</h1>",
         "<p class='note'>Research use only; not for diagnosis. Protocol "
         f"{_text(metrics.get('protocol'))}, commit {_text(metrics.get('commit'))}, "
-        f"{_text(metrics.get('n_ct'))} CT and {_text(metrics.get('n_mri'))} MRI images.</p>",
+        f"{_text(_describe_set(metrics))}.</p>",
     ]
     for key, title in (
         ("cycle", "Cycle: input against its reconstruction"),
         ("honest_cycle", "Honest cycle: the translation stored as 8 bit with noise in between"),
         ("translation", "Translation: error against the true counterpart"),
+        ("brain", "Made contrasts against the real ones, in the brain; [0, 1] scale"),
+        ("whole", "The same in the whole volume"),
     ):
         if metrics.get(key):
             columns = ("psnr", "ssim", "mae", "bce", "auc_roc", "f1")
@@ -199,13 +201,20 @@ def _format_page(metrics: dict, pictures: dict[str, np.ndarray]) -> str:
     return "\n".join([*parts, "</html>\n"])
 
 
+def _describe_set(metrics: dict) -> str:
+    """What was measured on."""
+    if "n_cases" in metrics:
+        return f"{metrics['n_cases']} cases"
+    return f"{metrics.get('n_ct')} CT and {metrics.get('n_mri')} MRI images"
+
+
 def _format_table(domains: dict, columns: Sequence[str]) -> str:
     """A row a domain (and a baseline of it), a column a figure."""
     rows = []
     for domain, values in domains.items():
         rows.append((domain, values))
-        for baseline in ("identity", "histogram_matching"):
-            if baseline in values:
+        for baseline in ("identity", "histogram_matching", "copy"):
+            if isinstance(values.get(baseline), dict):
                 rows.append((f"{domain}, {baseline.replace('_', ' ')}", values[baseline]))
     head = "".join(f"<th>{_text(c)}</th>" for c in ("", *columns))
     body = "".join(

@@ -8,12 +8,12 @@ import keras
 import tensorflow as tf
 
 from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
+from keras_vaegan.checkpoints.modality import WEIGHT_FILE
 from keras_vaegan.config import ModalityConfig, WeightsRecord
 from keras_vaegan.models import build_modality_unet, with_latents
 from keras_vaegan.trainers.distribution import resolve_precision, should_compile_with_xla
 from keras_vaegan.trainers.losses import kl_loss, mean_absolute_error
 
-WEIGHT_FILE = "modality_unet_weights.h5"
 PLATEAU_FACTOR = 0.5
 
 
