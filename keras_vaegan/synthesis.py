@@ -61,8 +61,7 @@ class Synthesizer:
         self.config, self.data, self.batch_size = config, data, batch_size
         with dtype_policy(resolve_precision(precision)):
             self._mean = fold_normalization(network, config)
-        image = keras.Input(self._mean.input_shape[1:])
-        self._sample = keras.Model(image, self._mean(image, training=True))
+        self._sample = LatentSampler(self._mean)
         for model in (self._mean, self._sample):
             model.compile(jit_compile=should_compile_with_xla())
 
@@ -158,6 +157,17 @@ class Synthesizer:
         whole = np.zeros(case.brain.shape, "float32")
         whole[region] = np.moveaxis(values, 0, 2)
         return whole
+
+
+class LatentSampler(keras.Model):
+    """A network whose latent is drawn at inference too; it has no other layer that trains."""
+
+    def __init__(self, network: keras.Model) -> None:
+        super().__init__()
+        self.network = network
+
+    def call(self, inputs):
+        return self.network(inputs, training=True)
 
 
 def choose_reference(case: Case, target: str) -> Scan:

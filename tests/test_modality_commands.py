@@ -96,8 +96,9 @@ def make_affine(codes: str) -> np.ndarray:
     return affine
 
 
-@pytest.mark.parametrize("codes", ["LPS", "RAS", "PIR"])
-@pytest.mark.parametrize("dtype", ["int16", "uint8", "float32"])
+@pytest.mark.parametrize(
+    ("codes", "dtype"), [("LPS", "int16"), ("RAS", "float32"), ("PIR", "uint8")]
+)
 def test_output_has_the_inputs_grid_header_dtype_and_range(
     weights, tmp_path, write_case, codes, dtype
 ):
@@ -180,8 +181,8 @@ def test_samples_write_their_deviation(weights, tmp_path, write_case):
 
 
 def test_one_network_makes_whichever_is_missing(weights_any, tmp_path, write_case, capsys):
-    for target in MODALITIES:
-        folder = write_case(tmp_path / target)
+    for index, target in enumerate(MODALITIES):
+        folder = write_case(tmp_path / f"case{index}")
         next(folder.glob(f"*_{target}.nii.gz")).unlink()
         out = tmp_path / f"{target}.nii.gz"
         synthesize.main(

@@ -120,13 +120,12 @@ class ModalitySynthesis(keras.Model):
     def state_variables(self) -> dict[str, keras.Variable]:
         """Everything that a resumed run needs, by names that never change."""
         parts = {"network": self.network, "optimizer": self.optimizer}
-        seeds = self.network.get_layer("latent_sampling").seed_generator
         variables = {
             f"{part}/{index:04d}/{variable.name}": variable
             for part, owner in parts.items()
             for index, variable in enumerate(owner.variables)
         }
-        counters = (self.trained_steps, self.plateau_best, self.plateau_wait, seeds.state)
+        counters = (self.trained_steps, self.plateau_best, self.plateau_wait)
         return {variable.name: variable for variable in counters} | variables
 
     def save_weight_files(self, folder) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,4 +147,4 @@ def test_the_stream_can_start_at_any_step(data):
 def test_reading_slices_keeps_no_mapping_open(data):
     case = cache(data)[0]
     slices = [case.read_slice(level) for level in case.slices]
-    assert len(slices) and str(case.path) not in open("/proc/self/maps").read()
+    assert len(slices) and str(case.path) not in Path("/proc/self/maps").read_text()

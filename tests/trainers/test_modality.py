@@ -53,8 +53,8 @@ def test_a_step_moves_the_network_and_reports_every_term(trainer):
     assert set(logs) == {"l1", "mse", "kl", "brain_psnr", "brain_mae"}
     assert all(np.isfinite(value) for value in logs.values())
     assert int(trainer.trained_steps.numpy()) == steps + 1
-    moved = [not np.array_equal(a, np.array(b)) for a, b in zip(before, trainer.network.weights)]
-    assert all(moved)
+    after = [np.array(v) for v in trainer.network.weights]
+    assert all(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 def test_the_brain_is_found_where_it_is_not_given(trainer):
