@@ -33,6 +33,7 @@ ALLOWED = {
     "checkpoints": {"models"},
     "trainers": {"models", "checkpoints", "data", "evaluation"},
     "inference": {"models", "checkpoints", "trainers", "data"},
+    "synthesis": {"models", "checkpoints", "trainers", "data"},
 }
 COMMAND_PARTS = {*ALLOWED, *COMMANDS, "__init__"}
 TENSORFLOW_FREE = ("models", "trainers/losses.py", "checkpoints", "config")
