@@ -10,23 +10,30 @@ from keras_vaegan.cli import run
 from keras_vaegan.errors import InputError
 
 GRID_ROWS = 3
+ENLARGEMENT_ROWS = 5
 
 
 @dataclass(frozen=True)
 class EvaluateArguments:
-    """Measure a run: cycles, realism and, where truth exists, the error itself."""
+    """Measure a run.
+
+    A CycleGAN's cycles, honest cycles, realism and, on a paired test set, its error; an RRDBNet's
+    enlargements beside bicubic ones; the contrasts that a modality_unet makes.
+    """
 
     weights: Path
     """Run folder, or folder of published weight files."""
     data: Path
-    """Folder that holds testA (CT) and testB (MRI), or a parent of it; for a modality_unet run, of
-    cases, of which those that the run trained or validated on are left out."""
+    """Folder that holds testA (CT) and testB (MRI), or a parent; for an RRDBNet any images;
+    for a modality_unet cases, of which those that it trained or validated on are left out."""
     out: Path
     """Folder for metrics.json, per_image.csv, report.html and pictures."""
     protocol: str = "unit"
     """Metric definitions."""
     limit: int | None = None
     """Use at most this many images per domain, or cases, spread over the set."""
+    enhance: Path | None = None
+    """RRDBNet weight file: also compare the enlarged and averaged-back cycle with the original."""
     seed: int = 0
     """Seed of the honest cycle's noise and the realism splits."""
 
@@ -44,23 +51,25 @@ def evaluate(arguments: EvaluateArguments) -> int:
     """
     check_arguments(arguments)
     from keras_vaegan.checkpoints.modality import find_modality_file
+    from keras_vaegan.checkpoints.run_config import is_run, read_run_config
+    from keras_vaegan.config import SuperResolutionConfig
 
     if find_modality_file(arguments.weights):
         return evaluate_modality(arguments)
     if arguments.limit is not None and arguments.limit < 4:
         raise InputError(f"--limit {arguments.limit}: expected at least 4 images per domain")
-    return evaluate_cyclegan(arguments)
+    config = read_run_config(arguments.weights) if is_run(arguments.weights) else None
+    if isinstance(config, SuperResolutionConfig):
+        return evaluate_enlarger(arguments, config)
+    return evaluate_translator(arguments)
 
 
-def evaluate_cyclegan(arguments: EvaluateArguments) -> int:
-    """Evaluate both generators of a CycleGAN.
-
-    Raises:
-        InputError: bad weights, data or options.
-    """
+def evaluate_translator(arguments: EvaluateArguments) -> int:
+    """Evaluate a CycleGAN; the same errors as `evaluate`."""
     from keras_vaegan.checkpoints.run_config import find_commit, is_run
     from keras_vaegan.data.image import write_image
     from keras_vaegan.data.pipeline import find_image_root, load_test_sets
+    from keras_vaegan.enhancement import Enhancer
     from keras_vaegan.evaluation.report import write_metrics, write_report
     from keras_vaegan.evaluation.translation import (
         draw_translation_grid,
@@ -69,6 +78,7 @@ def evaluate_cyclegan(arguments: EvaluateArguments) -> int:
     )
     from keras_vaegan.inference import Translator
 
+    refine = arguments.enhance and Enhancer.load(arguments.enhance).refine_unit
     to_ct = Translator.load(arguments.weights, "mri2ct")
     to_mri = Translator.load(arguments.weights, "ct2mri")
     if to_ct.data != to_mri.data:
@@ -88,6 +98,7 @@ def evaluate_cyclegan(arguments: EvaluateArguments) -> int:
         sets["pairs"],
         arguments.seed,
         arguments.protocol,
+        refine,
     )
     metrics = {
         "protocol": arguments.protocol,
@@ -107,6 +118,48 @@ def evaluate_cyclegan(arguments: EvaluateArguments) -> int:
     return 0
 
 
+def evaluate_enlarger(arguments: EvaluateArguments, config) -> int:
+    """Evaluate an RRDBNet's run; the same errors as `evaluate`."""
+    from keras_vaegan.checkpoints.run_config import find_commit
+    from keras_vaegan.data.crops import find_pictures, load_pictures
+    from keras_vaegan.data.image import write_image
+    from keras_vaegan.data.pipeline import spread
+    from keras_vaegan.enhancement import Enhancer
+    from keras_vaegan.evaluation.report import write_metrics, write_report
+    from keras_vaegan.evaluation.super_resolution import draw_enlargements, evaluate_enlargement
+
+    enhancer = Enhancer.load(arguments.weights, tile=0)
+    figures, rows, grids = {}, [], {}
+    for name, paths in find_pictures(arguments.data, test=True).items():
+        images, names = load_pictures(spread(paths, arguments.limit), config.network.channels)
+        result = evaluate_enlargement(
+            enhancer.enhance_unit, images, config.network.scale, config.degradation.downsample
+        )
+        figures[name] = {"n": len(images), **result.summarise()}
+        rows += [
+            {"folder": name, "name": n, **row} for n, row in zip(names, result.rows(), strict=True)
+        ]
+        grids[name] = draw_enlargements(result, ENLARGEMENT_ROWS)
+        write_image(arguments.out / f"{name}.png", grids[name])
+    metrics = {
+        "protocol": arguments.protocol,
+        "commit": find_commit(),
+        "scale": config.network.scale,
+        "downsample": config.degradation.downsample,
+        "enlargement": figures,
+    }
+    write_report(arguments.out, metrics, rows, grids)
+    write_metrics(arguments.weights, metrics)
+    for name, part in figures.items():
+        scores = ", ".join(
+            f"{kind} {part[kind]['psnr']['mean']:.2f} dB / {part[kind]['ssim']['mean']:.3f}"
+            for kind in ("network", "bicubic")
+        )
+        print(f"{name}: {scores} over {part['n']} images, x{config.network.scale}")
+    print(f"report: {arguments.out / 'report.html'}")
+    return 0
+
+
 def evaluate_modality(arguments: EvaluateArguments) -> int:
     """Make every contrast that a network makes of every case, and compare it with the real one.
 
@@ -122,6 +175,11 @@ def evaluate_modality(arguments: EvaluateArguments) -> int:
 
     if arguments.protocol not in ("unit", PROTOCOL["name"]):
         raise InputError(f"--protocol {arguments.protocol}: expected {PROTOCOL['name']}; drop it")
+    if arguments.enhance is not None:
+        raise InputError(
+            f"--enhance {arguments.enhance} given with a modality_unet run: expected it with a "
+            "CycleGAN only; drop it"
+        )
     folders = find_held_out_cases(arguments)
     synthesizer = Synthesizer.load(arguments.weights)
     rows, grids = [], {}
@@ -238,6 +296,13 @@ def print_summary(metrics: dict) -> None:
             f"{honest['psnr']['mean']:.2f} dB / {honest['ssim']['mean']:.3f}, realism gap {gap}, "
             f"C2ST {realism['c2st_auc']:.3f}"
         )
+        if metrics["cycle_enhanced"]:
+            enhanced = metrics["cycle_enhanced"][name]
+            print(
+                f"{name}: original vs high-resolution {enhanced['psnr']['mean']:.2f} dB / "
+                f"{enhanced['ssim']['mean']:.3f}, BCE {enhanced['bce']:.4f}, AUC-ROC "
+                f"{enhanced['auc_roc']:.4f}, F1 {enhanced['f1']:.4f}"
+            )
         if metrics["translation"]:
             truth = metrics["translation"][name]
             print(

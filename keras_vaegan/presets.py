@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keras_vaegan.config import (
+    AugmentationConfig,
     CycleGANConfig,
     DataConfig,
     DiscriminatorConfig,
@@ -11,6 +12,10 @@ from keras_vaegan.config import (
     ModalityDataConfig,
     ModalityUNetConfig,
     OptimizerConfig,
+    PatchDiscriminatorConfig,
+    ResnetGeneratorConfig,
+    RRDBNetConfig,
+    SuperResolutionConfig,
     VAEUNetConfig,
 )
 from keras_vaegan.errors import InputError
@@ -66,6 +71,88 @@ def vae_cyclegan_small() -> CycleGANConfig:
         steps=20_000,
         steps_per_epoch=500,
     )
+
+
+def resnet_cyclegan() -> CycleGANConfig:
+    """System C as published: 256x256x1, batch 16, 60 epochs, rate 2e-4 on a cosine of 50 epochs.
+
+    Its losses alone: least squares, cycle L1 x10, identity L1 x0.5, 1 - SSIM x1 on both cycles;
+    no image pool, no averaged weights, no cycle noise, background or anchor term. The best weights
+    are those of the best cycle SSIM, validated every 5 epochs. "mixed_float16" is the mixed
+    precision of the T4 GPUs it was trained on: give `--precision auto` on other hardware.
+
+    Command: `python -m keras_vaegan.train --preset resnet_cyclegan --data DIR --out RUN`.
+    Metric: not measured (a full run needs a GPU).
+    """
+    return CycleGANConfig(
+        generator=ResnetGeneratorConfig(),
+        discriminator=PatchDiscriminatorConfig(),
+        data=DataConfig(channels=1),
+        augmentation=_SYSTEM_C_AUGMENTATION,
+        losses=LossConfig(
+            identity_weight=0.5,
+            ssim_weight=1.0,
+            cycle_noise=0.0,
+            discriminator_gradients="joint",
+        ),
+        optimizer=OptimizerConfig(learning_rate=2e-4, decay=0.0, cosine_epochs=50, ema_decay=0.0),
+        batch_size=16,
+        epochs=60,
+        steps=60 * 109,
+        epoch_steps=109,
+        validation_epochs=5,
+        best_by="ssim",
+        pool_size=0,
+        precision="mixed_float16",
+    )
+
+
+def resnet_cyclegan_small() -> CycleGANConfig:
+    """System C narrowed for a CPU: 256x256x1, heads aligned, batch 1.
+
+    A quarter of the generator's width and 6 of its 9 blocks, half of the discriminator's width, no
+    identity passes (a third of the step), constant rates, bfloat16 where the CPU has it. It adds
+    System A's guards against a cycle that only copies: the anchored start, cycle noise, black air,
+    a heavier adversarial loss, and `best/` by realism.
+
+    Command: `python -m keras_vaegan.train --preset resnet_cyclegan_small --data DIR --out RUN`.
+    Metric: not measured.
+    """
+    return CycleGANConfig(
+        generator=ResnetGeneratorConfig(filters=(16, 32, 64), num_residual_blocks=6),
+        discriminator=PatchDiscriminatorConfig(filters=(32, 64, 128, 256)),
+        data=DataConfig(channels=1, align="head"),
+        augmentation=_SYSTEM_C_AUGMENTATION,
+        losses=LossConfig(
+            adversarial_weight=5.0,
+            ssim_weight=1.0,
+            background_weight=5.0,
+            anchor="shell",
+            anchor_weight=20.0,
+            anchor_steps=300,
+            discriminator_gradients="joint",
+        ),
+        optimizer=OptimizerConfig(
+            learning_rate=4e-4, discriminator_learning_rate=1e-3, decay=0.0, ema_decay=0.995
+        ),
+        batch_size=1,
+        steps=20_000,
+        steps_per_epoch=250,
+        pool_size=0,
+    )
+
+
+_SYSTEM_C_AUGMENTATION = AugmentationConfig(
+    copies=0,
+    in_place=True,
+    flip=0.5,
+    rotation_degrees=15.0,
+    zoom=0.1,
+    translation=0.0,
+    intensity=0.0,
+    warp_probability=0.5,
+    separate_warps=True,
+)
 
 
 def demo() -> CycleGANConfig:
@@ -134,10 +221,55 @@ def modality_unet_small() -> ModalityConfig:
     )
 
 
-PRESETS = {
-    f.__name__: f
-    for f in (vae_cyclegan, vae_cyclegan_small, demo, modality_unet, modality_unet_small)
-}
+def rrdbnet_x4() -> SuperResolutionConfig:
+    """ESRGAN as published: RRDBNet of 23 blocks, x4, 16,697,987 parameters.
+
+    One million steps of L1 on batches of 16 crops of 128x128 pixels at 2e-4, halved every
+    200,000 steps, then 400,000 against a relativistic discriminator at 1e-4 with L1 x0.01 and
+    adversarial x0.005. Its VGG features are replaced by the discriminator's own, and its VGG
+    discriminator by a PatchGAN.
+
+    Command: `python -m keras_vaegan.train --preset rrdbnet_x4 --data DIR --out RUN`.
+    Metric: not measured (a full run needs a GPU).
+    """
+    return SuperResolutionConfig()
+
+
+def rrdbnet_x4_small() -> SuperResolutionConfig:
+    """An RRDBNet x4 that a CPU trains in minutes: 4 blocks of 32 features, gray images, L1 alone.
+
+    Command: `python -m keras_vaegan.train --preset rrdbnet_x4_small --data DIR --out RUN`.
+    Metric: not measured.
+    """
+    return SuperResolutionConfig(
+        network=RRDBNetConfig(channels=1, num_features=32, num_blocks=4, growth_channels=16),
+        discriminator=DiscriminatorConfig(
+            image_size=128, channels=1, filters=(32, 64, 128, 128), num_heads=1, trunk_depth=1,
+            groups=0,
+        ),
+        crop_candidates=3,
+        batch_size=8,
+        steps=3000,
+        pixel_steps=3000,
+        steps_per_epoch=500,
+        learning_rate=1e-3,
+        schedule="cosine",
+        ema_decay=0.995,
+    )  # fmt: skip
+
+
+_PRESETS = (
+    vae_cyclegan,
+    vae_cyclegan_small,
+    resnet_cyclegan,
+    resnet_cyclegan_small,
+    demo,
+    rrdbnet_x4,
+    rrdbnet_x4_small,
+    modality_unet,
+    modality_unet_small,
+)
+PRESETS = {preset.__name__: preset for preset in _PRESETS}
 
 
 def get_preset(name: str):

@@ -27,16 +27,25 @@ ALLOWED = {
     "config": set(),
     "presets": set(),
     "cli": set(),
-    "models": set(),
+    "kernels": set(),
+    "models": {"kernels"},
     "data": set(),
     "evaluation": {"data"},
     "checkpoints": {"models"},
     "trainers": {"models", "checkpoints", "data", "evaluation"},
-    "inference": {"models", "checkpoints", "trainers", "data"},
+    "inference": {"models", "checkpoints", "trainers", "data", "enhancement"},
+    "enhancement": {"models", "checkpoints", "data"},
     "synthesis": {"models", "checkpoints", "trainers", "data"},
 }
 COMMAND_PARTS = {*ALLOWED, *COMMANDS, "__init__"}
-TENSORFLOW_FREE = ("models", "trainers/losses.py", "checkpoints", "config")
+TENSORFLOW_FREE = (
+    "models",
+    "kernels/__init__.py",
+    "kernels/plain.py",
+    "trainers/losses.py",
+    "checkpoints",
+    "config",
+)
 
 RUNNER = """
 import runpy, sys

@@ -23,6 +23,9 @@ from keras_vaegan.checkpoints.legacy_h5 import load_weight_file
 from keras_vaegan.config import (
     DiscriminatorConfig,
     ModalityUNetConfig,
+    PatchDiscriminatorConfig,
+    ResnetGeneratorConfig,
+    RRDBNetConfig,
     VAEUNetConfig,
     WeightsRecord,
     config_from_dict,
@@ -30,6 +33,8 @@ from keras_vaegan.config import (
 from keras_vaegan.errors import InputError
 from keras_vaegan.models import build_model
 
+DISCRIMINATORS = (DiscriminatorConfig, PatchDiscriminatorConfig)
+GENERATORS = (VAEUNetConfig, ResnetGeneratorConfig)
 CLAIM_LIMIT = 200  # a crude upper estimate of a network's weights over those of its file
 GENERATOR_FILES = {"mri2ct": "g_target_weights.h5", "ct2mri": "g_source_weights.h5"}
 
@@ -79,12 +84,12 @@ def check_claim(config: Any, file: WeightFile) -> None:
         InputError: it is; or the config describes no network.
     """
     kind = config.model if isinstance(config, WeightsRecord) else config
-    if not isinstance(kind, (VAEUNetConfig, DiscriminatorConfig, ModalityUNetConfig)):
+    if not isinstance(kind, (*GENERATORS, *DISCRIMINATORS, RRDBNetConfig, ModalityUNetConfig)):
         raise InputError(
             f"{file.path}: its {CONFIG_ATTRIBUTE} is a {type(kind).__name__}, which describes no "
-            "network: expected a generator's or discriminator's config"
+            "network: expected a generator's, discriminator's or RRDBNet's config"
         )
-    claim = _estimate_size(kind)
+    claim = _estimate_parameters(kind)
     if claim > CLAIM_LIMIT * (file.parameters + 10_000):
         raise InputError(
             f"{file.path}: its {CONFIG_ATTRIBUTE} asks for a network far larger than its "
@@ -92,17 +97,28 @@ def check_claim(config: Any, file: WeightFile) -> None:
         )
 
 
-def _estimate_size(kind: VAEUNetConfig | DiscriminatorConfig | ModalityUNetConfig) -> int:
-    """A crude upper estimate of a network's weights."""
+def _estimate_parameters(kind: Any) -> int:
+    """A crude upper estimate of the weights that a network's config asks for."""
     if isinstance(kind, ModalityUNetConfig):
         bottleneck = (kind.image_size // kind.stride) ** 2 * kind.filters[-1]
-        return 3 * bottleneck * kind.latent_channels + 36 * max(kind.filters) ** 2 * len(
-            kind.filters
-        )
-    kernels = getattr(kind, "kernel_sizes", ()) or (kind.head_kernel_size, 4)
-    blocks = sum(getattr(kind, "num_residual_blocks", ())) + getattr(kind, "trunk_depth", 1)
+        widest = max(kind.filters)
+        return 3 * bottleneck * kind.latent_channels + 36 * widest**2 * len(kind.filters)
+    if isinstance(kind, RRDBNetConfig):
+        read = kind.channels * kind.unshuffle**2
+        widest = kind.num_features + 4 * kind.growth_channels + read + kind.made_channels
+        return 9 * widest**2 * (kind.num_blocks + 1)
     widest = max(*kind.filters, getattr(kind, "latent_channels", 1))
-    return widest**2 * max(kernels) ** 2 * (blocks + len(kind.filters))
+    layers = len(kind.filters) + getattr(kind, "trunk_depth", 1)
+    if isinstance(kind, VAEUNetConfig):
+        kernel, layers = max(kind.kernel_sizes), layers + sum(kind.num_residual_blocks)
+    elif isinstance(kind, ResnetGeneratorConfig):
+        kernel = max(3, kind.kernel_size)
+        layers += kind.num_residual_blocks * kind.convs_per_block
+    elif isinstance(kind, DiscriminatorConfig):
+        kernel = max(kind.head_kernel_size, 4)
+    else:
+        kernel = kind.kernel_size
+    return widest**2 * kernel**2 * layers
 
 
 def find_generator_file(path: str | Path, direction: str | None = None) -> Path:
@@ -164,7 +180,7 @@ def load_generator_record(
     direction: str | None = None,
     replacements: Mapping[str, str] | None = None,
     assume: Mapping[str, object] | None = None,
-) -> tuple[keras.Model, WeightsRecord | VAEUNetConfig | None]:
+) -> tuple[keras.Model, WeightsRecord | VAEUNetConfig | ResnetGeneratorConfig | None]:
     """Rebuild a generator as `load_generator` does; also give what its file says of itself.
 
     Returns:
@@ -174,7 +190,7 @@ def load_generator_record(
     file = find_generator_file(path, direction)
     model, config = load_model(file, replacements, assume)
     kind = config.model if isinstance(config, WeightsRecord) else config
-    if isinstance(kind, DiscriminatorConfig):
+    if isinstance(kind, DISCRIMINATORS):
         raise InputError(
             f"{file} holds a discriminator: expected a generator; use "
             f"{' or '.join(GENERATOR_FILES.values())}"

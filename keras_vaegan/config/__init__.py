@@ -24,13 +24,22 @@ from keras_vaegan.config.modality import (
     ModalityLossConfig,
     ModalityUNetConfig,
 )
+from keras_vaegan.config.resnet import PatchDiscriminatorConfig, ResnetGeneratorConfig
 from keras_vaegan.config.serialization import config_from_dict, config_to_dict, config_to_json
+from keras_vaegan.config.super_resolution import (
+    SCALES,
+    DegradationConfig,
+    RRDBNetConfig,
+    SuperResolutionConfig,
+)
 
 __all__ = [
+    "SCALES",
     "VALUE_RANGES",
     "AugmentationConfig",
     "CycleGANConfig",
     "DataConfig",
+    "DegradationConfig",
     "DiscriminatorConfig",
     "LossConfig",
     "ModalityConfig",
@@ -38,6 +47,10 @@ __all__ = [
     "ModalityLossConfig",
     "ModalityUNetConfig",
     "OptimizerConfig",
+    "RRDBNetConfig",
+    "SuperResolutionConfig",
+    "PatchDiscriminatorConfig",
+    "ResnetGeneratorConfig",
     "VAEUNetConfig",
     "WeightsRecord",
     "config_from_dict",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from keras_vaegan.kernels import normalize_instances, pad_by_reflection
+
 
 @keras.saving.register_keras_serializable(package="keras_vaegan")
 class Sampling(keras.layers.Layer):
@@ -112,6 +114,120 @@ class GroupNormalization(keras.layers.GroupNormalization):
 
 
 @keras.saving.register_keras_serializable(package="keras_vaegan")
+class InstanceNormalization(keras.layers.Layer):
+    """Give every channel of every image zero mean and unit variance; no weights.
+
+    Args:
+        epsilon: Added to the variance.
+
+    Inputs: (N, H, W, C). Returns: the same shape; statistics are float32 in any precision.
+
+    Reference: Ulyanov et al. 2016, "Instance Normalization"; without scale and shift, as in
+    PyTorch's default and in System C (see its parameter count).
+    """
+
+    def __init__(self, epsilon: float = 1e-5, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def call(self, inputs):
+        return normalize_instances(inputs, self.epsilon)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "epsilon": self.epsilon}
+
+
+@keras.saving.register_keras_serializable(package="keras_vaegan")
+class SpectralConv2D(keras.layers.Layer):
+    """Convolution whose kernel is divided by its largest singular value.
+
+    The value is estimated from a vector that `advance` moves by one power iteration. Calls leave
+    the vector alone, so that any number of calls in a training step sees one and the same kernel;
+    who trains the layer calls `advance` once a step (`advance_spectral_norms` for a model).
+
+    Args:
+        filters, kernel_size, strides: As in `keras.layers.Conv2D`.
+        padding: "same" or "valid".
+        kernel_initializer: Of the kernel before its division.
+        seed: Seed of the first vector.
+
+    Inputs: (N, H, W, C). Returns: (N, H', W', filters).
+
+    Reference: Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks".
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        strides: int = 1,
+        padding: str = "same",
+        kernel_initializer="glorot_uniform",
+        seed: int = 0,
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.filters, self.kernel_size, self.strides = filters, kernel_size, strides
+        self.padding, self.seed = padding, seed
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape) -> None:
+        shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
+        # Singular values are float32 in any precision: no automatic cast of these two.
+        self.kernel = self.add_weight(
+            shape=shape, initializer=self.kernel_initializer, autocast=False, name="kernel"
+        )
+        self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
+        self.vector_u = self.add_weight(
+            shape=(self.filters,),
+            initializer=keras.initializers.RandomNormal(stddev=1.0, seed=self.seed),
+            trainable=False,
+            autocast=False,
+            name="vector_u",
+        )
+
+    def call(self, inputs):
+        matrix = ops.reshape(self.kernel, (-1, self.filters))
+        unit = _normalize(ops.stop_gradient(ops.convert_to_tensor(self.vector_u)))
+        sigma = ops.norm(ops.matmul(matrix, unit[:, None]))
+        kernel = ops.cast(self.kernel / sigma, inputs.dtype)
+        outputs = ops.conv(inputs, kernel, strides=self.strides, padding=self.padding)
+        return outputs + ops.cast(self.bias, outputs.dtype)
+
+    def advance(self) -> None:
+        """Move the vector by one power iteration towards the largest singular value's."""
+        matrix = ops.reshape(self.kernel, (-1, self.filters))
+        v = _normalize(ops.matmul(matrix, self.vector_u[:, None]))
+        self.vector_u.assign(_normalize(ops.matmul(ops.transpose(matrix), v))[:, 0])
+
+    def compute_output_shape(self, input_shape):
+        lost = 0 if self.padding == "same" else self.kernel_size - 1
+        sides = [side and -(-(side - lost) // self.strides) for side in input_shape[1:3]]
+        return (input_shape[0], *sides, self.filters)
+
+    def get_config(self) -> dict:
+        names = ("filters", "kernel_size", "strides", "padding", "seed")
+        fields = {name: getattr(self, name) for name in names}
+        fields["kernel_initializer"] = keras.initializers.serialize(self.kernel_initializer)
+        return {**super().get_config(), **fields}
+
+
+def advance_spectral_norms(model: keras.Model) -> None:
+    """Take one power iteration in every `SpectralConv2D` of a model."""
+    for layer in model.layers:
+        if isinstance(layer, SpectralConv2D):
+            layer.advance()
+
+
+def _normalize(vector):
+    """A vector of length 1."""
+    return vector / ops.maximum(ops.norm(vector), 1e-12)
+
+
+@keras.saving.register_keras_serializable(package="keras_vaegan")
 class AverageChannels(keras.layers.Layer):
     """Replace every channel by the channels' mean: a gray image stays gray.
 
@@ -197,8 +313,10 @@ class ReflectionPadding2D(keras.layers.Layer):
 
     def call(self, inputs):
         rows, columns = self.padding
-        pads = ((0, 0), (rows, rows), (columns, columns), (0, 0))
-        return ops.pad(inputs, pads, mode="reflect")
+        if not (inputs.shape[1] and inputs.shape[2]):
+            pads = ((0, 0), (rows, rows), (columns, columns), (0, 0))
+            return ops.pad(inputs, pads, mode="reflect")
+        return pad_by_reflection(inputs, rows, columns)
 
     def compute_output_shape(self, input_shape):
         count, height, width, channels = input_shape
@@ -214,3 +332,102 @@ class ReflectionPadding2D(keras.layers.Layer):
 def legacy_hard_sigmoid(x):
     """Keras 1 and 2's hard_sigmoid: 0.2 x + 0.5 within [0, 1]; Keras 3's has a slope of 1/6."""
     return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+
+@keras.saving.register_keras_serializable(package="keras_vaegan")
+class PixelUnshuffle(keras.layers.Layer):
+    """Move blocks of factor x factor pixels into channels, the colour channel slowest.
+
+    Heights and widths that the factor does not divide are first grown by mirroring.
+
+    Args:
+        factor: Side of a block in pixels.
+
+    Inputs: (N, H, W, C), H and W at least factor - 1.
+    Returns: (N, ceil(H / factor), ceil(W / factor), C * factor**2).
+
+    Reference: the order of PyTorch's pixel_unshuffle, which published weights expect.
+    """
+
+    def __init__(self, factor: int = 2, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs):
+        factor, channels = self.factor, inputs.shape[-1]
+        shape = ops.shape(inputs)
+        rows, columns = (shape[axis] + factor - 1 for axis in (1, 2))
+        rows, columns = rows // factor, columns // factor
+        grown = ((0, 0), (0, factor - 1), (0, factor - 1), (0, 0))
+        x = ops.pad(inputs, grown, mode="symmetric")[:, : rows * factor, : columns * factor]
+        x = ops.reshape(x, (-1, rows, factor, columns, factor, channels))
+        x = ops.transpose(x, (0, 1, 3, 5, 2, 4))
+        return ops.reshape(x, (-1, rows, columns, channels * factor**2))
+
+    def compute_output_shape(self, input_shape):
+        count, height, width, channels = input_shape
+        sides = [side and -(-side // self.factor) for side in (height, width)]
+        return (count, *sides, channels and channels * self.factor**2)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "factor": self.factor}
+
+
+@keras.saving.register_keras_serializable(package="keras_vaegan")
+class CropToMultiple(keras.layers.Layer):
+    """Cut an enlarged image to `scale` times the size of another: the inverse of growing it.
+
+    Args:
+        scale: Pixels of the result per pixel of the other image along an axis.
+
+    Inputs: (enlarged (N, H', W', C'), image (N, H, W, C)).
+    Returns: (N, H * scale, W * scale, C'), the upper left part.
+    """
+
+    def __init__(self, scale: int = 1, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.scale = scale
+
+    def call(self, inputs):
+        enlarged, image = inputs
+        shape = ops.shape(image)
+        return enlarged[:, : shape[1] * self.scale, : shape[2] * self.scale]
+
+    def compute_output_shape(self, input_shape):
+        enlarged, image = input_shape
+        sides = [side and side * self.scale for side in image[1:3]]
+        return (enlarged[0], *sides, enlarged[-1])
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable(package="keras_vaegan")
+class NearestUpsampling(keras.layers.Layer):
+    """Repeat every pixel factor x factor times, by one broadcast.
+
+    Args:
+        factor: Repetitions along an axis.
+
+    Inputs: (N, H, W, C). Returns: (N, H * factor, W * factor, C).
+    """
+
+    def __init__(self, factor: int = 2, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs):
+        factor, channels = self.factor, inputs.shape[-1]
+        shape = ops.shape(inputs)
+        rows, columns = shape[1], shape[2]
+        x = ops.reshape(inputs, (-1, rows, 1, columns, 1, channels))
+        x = ops.broadcast_to(x, (shape[0], rows, factor, columns, factor, channels))
+        return ops.reshape(x, (shape[0], rows * factor, columns * factor, channels))
+
+    def compute_output_shape(self, input_shape):
+        count, height, width, channels = input_shape
+        sides = [side and side * self.factor for side in (height, width)]
+        return (count, *sides, channels)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "factor": self.factor}
