@@ -33,7 +33,9 @@ ALLOWED = {
     "evaluation": {"data"},
     "checkpoints": {"models"},
     "trainers": {"models", "checkpoints", "data", "evaluation"},
-    "inference": {"models", "checkpoints", "trainers", "data"},
+    "inference": {"models", "checkpoints", "trainers", "data", "enhancement"},
+    "enhancement": {"models", "checkpoints", "data"},
+    "synthesis": {"models", "checkpoints", "trainers", "data"},
 }
 COMMAND_PARTS = {*ALLOWED, *COMMANDS, "__init__"}
 TENSORFLOW_FREE = (

@@ -6,6 +6,7 @@ import keras
 
 from keras_vaegan.config import (
     DiscriminatorConfig,
+    ModalityUNetConfig,
     PatchDiscriminatorConfig,
     ResnetGeneratorConfig,
     RRDBNetConfig,
@@ -15,6 +16,7 @@ from keras_vaegan.config import (
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.discriminators import build_discriminator
 from keras_vaegan.models.layers import advance_spectral_norms
+from keras_vaegan.models.modality_unet import build_modality_unet, fold_normalization
 from keras_vaegan.models.patch_discriminator import build_patch_discriminator
 from keras_vaegan.models.resnet import build_resnet_generator
 from keras_vaegan.models.rrdbnet import build_rrdbnet
@@ -25,7 +27,9 @@ __all__ = [
     "advance_spectral_norms",
     "build_discriminator",
     "build_generator",
+    "build_modality_unet",
     "build_model",
+    "fold_normalization",
     "build_rrdbnet",
     "build_patch_discriminator",
     "build_resnet_generator",
@@ -36,6 +40,7 @@ __all__ = [
 _BUILDERS = {
     VAEUNetConfig: build_generator,
     DiscriminatorConfig: build_discriminator,
+    ModalityUNetConfig: build_modality_unet,
     RRDBNetConfig: build_rrdbnet,
     ResnetGeneratorConfig: build_resnet_generator,
     PatchDiscriminatorConfig: build_patch_discriminator,
