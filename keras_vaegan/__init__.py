@@ -13,9 +13,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CycleGAN": "trainers.cyclegan",
+    "SuperResolution": "trainers.super_resolution",
     "Translator": "inference",
     "build_discriminator": "models",
     "build_generator": "models",
+    "build_rrdbnet": "models",
     "build_trainer": "trainers.build",
     "evaluate_pairs": "evaluation.protocols",
     "get_preset": "presets",

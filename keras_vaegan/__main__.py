@@ -12,6 +12,7 @@ PROGRAM = "keras-vaegan"
 COMMANDS = {
     "train": "train a preset on a folder of images",
     "translate": "translate images or folders with trained weights",
+    "enhance": "enlarge images with an RRDBNet",
     "evaluate": "measure a run: cycles, realism, and translation error where truth exists",
     "convert": "inspect, rebuild and rewrite Keras weight files",
     "phantom": "write procedural heads in the layout of the real data set",

@@ -1,4 +1,4 @@
-"""Weight files: `python -m keras_vaegan.convert inspect FILE` and `... keras SRC DST`."""
+"""Weight files: `python -m keras_vaegan.convert inspect FILE | keras SRC DST | esrgan SRC DST`."""
 
 from __future__ import annotations
 
@@ -37,6 +37,16 @@ class KerasArguments:
     """Field of the config that weights do not tell: groups=8, image_size=128; repeatable."""
 
 
+@dataclass(frozen=True)
+class EsrganArguments:
+    """Turn a PyTorch checkpoint of ESRGAN's RRDBNet into a Keras weight file."""
+
+    source: tyro.conf.Positional[Path]
+    """PyTorch checkpoint (.pth) of ESRGAN, Real-ESRGAN or BasicSR."""
+    target: tyro.conf.Positional[Path]
+    """File to write: NAME.h5 (legacy layout, config inside) or NAME.keras."""
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command. Returns the exit status."""
     argv = sys.argv[1:] if argv is None else list(argv)
@@ -71,26 +81,63 @@ def rewrite(arguments: KerasArguments) -> int:
     Raises:
         InputError: bad source, target or options.
     """
-    if arguments.target.suffix not in SUFFIXES:
-        raise InputError(f"{arguments.target}: expected a name ending in .keras or .h5")
+    check_target(arguments.target)
     replacements = _read_pairs(arguments.replace, "--replace", "LAYER=sampling")
     assume = _read_pairs(arguments.assume, "--assume", "groups=8")
     from keras_vaegan.checkpoints.architecture import load_model
-    from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
-    from keras_vaegan.files import atomic_path
 
     fields = {name: _read_value(text) for name, text in assume.items()}
-    model, config = load_model(arguments.source, replacements, fields)
-    if arguments.target.suffix == ".h5":
-        save_legacy_h5(model, arguments.target, config)
-    else:
-        with atomic_path(arguments.target) as temporary:
-            model.save(temporary)
-    print(f"wrote {arguments.target}: {model.count_params():,} parameters")
+    write_model(*load_model(arguments.source, replacements, fields), arguments.target)
     return 0
 
 
-COMMANDS: dict[str, Callable] = {"inspect": inspect, "keras": rewrite}
+def convert_esrgan(arguments: EsrganArguments) -> int:
+    """Write the RRDBNet of a PyTorch checkpoint as legacy .h5 or .keras.
+
+    Raises:
+        InputError: bad source or target, or no PyTorch to read the source with.
+    """
+    check_target(arguments.target)
+    from keras_vaegan.checkpoints.esrgan import load_esrgan
+
+    model, config = load_esrgan(arguments.source)
+    write_model(model, config, arguments.target)
+    print(
+        f"x{config.scale}, {config.channels} -> {config.made_channels} channels, "
+        f"{config.num_blocks} blocks of {config.num_features} features, growth "
+        f"{config.growth_channels}"
+    )
+    return 0
+
+
+def check_target(target: Path) -> None:
+    """Refuse a name that tells no format.
+
+    Raises:
+        InputError: it does not end in .h5 or .keras.
+    """
+    if target.suffix not in SUFFIXES:
+        raise InputError(f"{target}: expected a name ending in .keras or .h5")
+
+
+def write_model(model, config, target: Path) -> None:
+    """Write a model as legacy .h5 with its config, or as .keras, and say so."""
+    from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
+    from keras_vaegan.files import atomic_path
+
+    if target.suffix == ".h5":
+        save_legacy_h5(model, target, config)
+    else:
+        with atomic_path(target) as temporary:
+            model.save(temporary)
+    print(f"wrote {target}: {model.count_params():,} parameters")
+
+
+COMMANDS: dict[str, Callable] = {
+    "inspect": inspect,
+    "keras": rewrite,
+    "esrgan": convert_esrgan,
+}
 
 
 def _read_value(text: str) -> object:

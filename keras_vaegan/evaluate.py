@@ -10,22 +10,29 @@ from keras_vaegan.cli import run
 from keras_vaegan.errors import InputError
 
 GRID_ROWS = 3
+ENLARGEMENT_ROWS = 5
 
 
 @dataclass(frozen=True)
 class EvaluateArguments:
-    """Measure cycles, honest cycles, realism and, on a paired test set, the error itself."""
+    """Measure a run.
+
+    A CycleGAN's cycles, honest cycles, realism and, on a paired test set, its error; an RRDBNet's
+    enlargements beside bicubic ones.
+    """
 
     weights: Path
     """Run folder, or folder of published weight files."""
     data: Path
-    """Folder that holds testA (CT) and testB (MRI), or a parent of it."""
+    """Folder that holds testA (CT) and testB (MRI), or a parent; for an RRDBNet any images."""
     out: Path
     """Folder for metrics.json, per_image.csv, report.html and pictures."""
     protocol: str = "unit"
     """Metric definitions."""
     limit: int | None = None
     """Use at most this many images per domain, spread over the set."""
+    enhance: Path | None = None
+    """RRDBNet weight file: also compare the enlarged and averaged-back cycle with the original."""
     seed: int = 0
     """Seed of the honest cycle's noise and the realism splits."""
 
@@ -42,9 +49,21 @@ def evaluate(arguments: EvaluateArguments) -> int:
         InputError: bad weights, data or options.
     """
     check_arguments(arguments)
+    from keras_vaegan.checkpoints.run_config import is_run, read_run_config
+    from keras_vaegan.config import SuperResolutionConfig
+
+    config = read_run_config(arguments.weights) if is_run(arguments.weights) else None
+    if isinstance(config, SuperResolutionConfig):
+        return evaluate_enlarger(arguments, config)
+    return evaluate_translator(arguments)
+
+
+def evaluate_translator(arguments: EvaluateArguments) -> int:
+    """Evaluate a CycleGAN; the same errors as `evaluate`."""
     from keras_vaegan.checkpoints.run_config import find_commit, is_run
     from keras_vaegan.data.image import write_image
     from keras_vaegan.data.pipeline import find_image_root, load_test_sets
+    from keras_vaegan.enhancement import Enhancer
     from keras_vaegan.evaluation.report import write_metrics, write_report
     from keras_vaegan.evaluation.translation import (
         draw_translation_grid,
@@ -53,6 +72,7 @@ def evaluate(arguments: EvaluateArguments) -> int:
     )
     from keras_vaegan.inference import Translator
 
+    refine = arguments.enhance and Enhancer.load(arguments.enhance).refine_unit
     to_ct = Translator.load(arguments.weights, "mri2ct")
     to_mri = Translator.load(arguments.weights, "ct2mri")
     if to_ct.data != to_mri.data:
@@ -72,6 +92,7 @@ def evaluate(arguments: EvaluateArguments) -> int:
         sets["pairs"],
         arguments.seed,
         arguments.protocol,
+        refine,
     )
     metrics = {
         "protocol": arguments.protocol,
@@ -87,6 +108,48 @@ def evaluate(arguments: EvaluateArguments) -> int:
     if is_run(arguments.weights):
         write_metrics(arguments.weights, metrics)
     print_summary(metrics)
+    print(f"report: {arguments.out / 'report.html'}")
+    return 0
+
+
+def evaluate_enlarger(arguments: EvaluateArguments, config) -> int:
+    """Evaluate an RRDBNet's run; the same errors as `evaluate`."""
+    from keras_vaegan.checkpoints.run_config import find_commit
+    from keras_vaegan.data.crops import find_pictures, load_pictures
+    from keras_vaegan.data.image import write_image
+    from keras_vaegan.data.pipeline import spread
+    from keras_vaegan.enhancement import Enhancer
+    from keras_vaegan.evaluation.report import write_metrics, write_report
+    from keras_vaegan.evaluation.super_resolution import draw_enlargements, evaluate_enlargement
+
+    enhancer = Enhancer.load(arguments.weights, tile=0)
+    figures, rows, grids = {}, [], {}
+    for name, paths in find_pictures(arguments.data, test=True).items():
+        images, names = load_pictures(spread(paths, arguments.limit), config.network.channels)
+        result = evaluate_enlargement(
+            enhancer.enhance_unit, images, config.network.scale, config.degradation.downsample
+        )
+        figures[name] = {"n": len(images), **result.summarise()}
+        rows += [
+            {"folder": name, "name": n, **row} for n, row in zip(names, result.rows(), strict=True)
+        ]
+        grids[name] = draw_enlargements(result, ENLARGEMENT_ROWS)
+        write_image(arguments.out / f"{name}.png", grids[name])
+    metrics = {
+        "protocol": arguments.protocol,
+        "commit": find_commit(),
+        "scale": config.network.scale,
+        "downsample": config.degradation.downsample,
+        "enlargement": figures,
+    }
+    write_report(arguments.out, metrics, rows, grids)
+    write_metrics(arguments.weights, metrics)
+    for name, part in figures.items():
+        scores = ", ".join(
+            f"{kind} {part[kind]['psnr']['mean']:.2f} dB / {part[kind]['ssim']['mean']:.3f}"
+            for kind in ("network", "bicubic")
+        )
+        print(f"{name}: {scores} over {part['n']} images, x{config.network.scale}")
     print(f"report: {arguments.out / 'report.html'}")
     return 0
 
@@ -118,6 +181,13 @@ def print_summary(metrics: dict) -> None:
             f"{honest['psnr']['mean']:.2f} dB / {honest['ssim']['mean']:.3f}, realism gap {gap}, "
             f"C2ST {realism['c2st_auc']:.3f}"
         )
+        if metrics["cycle_enhanced"]:
+            enhanced = metrics["cycle_enhanced"][name]
+            print(
+                f"{name}: original vs high-resolution {enhanced['psnr']['mean']:.2f} dB / "
+                f"{enhanced['ssim']['mean']:.3f}, BCE {enhanced['bce']:.4f}, AUC-ROC "
+                f"{enhanced['auc_roc']:.4f}, F1 {enhanced['f1']:.4f}"
+            )
         if metrics["translation"]:
             truth = metrics["translation"][name]
             print(

@@ -12,6 +12,7 @@ from keras_vaegan.config import DataConfig, VAEUNetConfig, WeightsRecord
 from keras_vaegan.data.alignment import place_image
 from keras_vaegan.data.image import image_to_unit, to_channels, unit_to_image
 from keras_vaegan.data.pipeline import SMALLEST_SIDE
+from keras_vaegan.enhancement import Enhancer
 from keras_vaegan.errors import InputError
 from keras_vaegan.models import run_generator
 
@@ -63,18 +64,25 @@ class Translator:
         return run_generator(self.generator, images, self.data.value_range, self.batch_size, sample)
 
     def translate(
-        self, image: np.ndarray, samples: int = 0
+        self,
+        image: np.ndarray,
+        samples: int = 0,
+        enhancer: Enhancer | None = None,
+        resize_back: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Translate one image of any size.
 
         Args:
             image: (H, W) or (H, W, 3), uint8, uint16 or float32 (mapped by its own range).
             samples: Draw this many latents; 0 takes the latent's mean once.
+            enhancer: Enlarges the network's own result before it returns to the image's frame,
+                which becomes `enhancer.scale` times as large.
+            resize_back: Keep the image's frame at its size all the same.
 
         Returns:
             (translation, deviation): the translation, or the samples' mean, with the input's
-            shape and dtype, and the samples' standard deviation as (H, W) float32 on the [0, 1]
-            scale (None without samples).
+            shape (times the scale) and dtype, and the samples' standard deviation as (H, W)
+            float32 on the [0, 1] scale (None without samples), never enlarged.
 
         Raises:
             InputError: the image is smaller than 16 pixels a side, or not finite.
@@ -87,7 +95,11 @@ class Translator:
         square, placement, unit_range = self._prepare(image)
         batch = np.repeat(square[None], max(1, samples), axis=0)
         outputs = self.translate_batch(batch, sample=samples > 0)
-        translation = self._restore(outputs.mean(axis=0), placement, image, unit_range)
+        mean, frame = outputs.mean(axis=0), placement
+        if enhancer is not None:
+            mean = enhancer.enhance_unit(mean[None])[0]
+            frame = placement if resize_back else placement.enlarge(enhancer.scale)
+        translation = self._restore(mean, frame, image, unit_range)
         if not samples:
             return translation, None
         deviation = outputs.std(axis=0).mean(axis=-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,6 +28,10 @@ class TranslateArguments:
     """Which generator of a folder of weights to use."""
     samples: int = 0
     """Latent samples to average; also writes their deviation as NAME_std.tiff."""
+    enhance: Path | None = None
+    """RRDBNet weight file: the translation is enlarged by it, 4 times with the published one."""
+    resize_back: bool = False
+    """With --enhance: bring the result back to the input's size."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,28 +49,58 @@ def translate(arguments: TranslateArguments) -> int:
     """
     if arguments.samples < 0 or arguments.samples == 1:
         raise InputError(f"--samples {arguments.samples}: expected 0 (the mean) or at least 2")
-    jobs = plan_jobs(arguments.input, arguments.output)
-    from keras_vaegan.data.image import read_image
+    if arguments.resize_back and arguments.enhance is None:
+        raise InputError("--resize-back without --enhance: expected both; add --enhance RRDB.h5")
+    from keras_vaegan.enhancement import Enhancer
     from keras_vaegan.inference import Translator
 
-    translator = Translator.load(arguments.weights, arguments.direction)
+    def load():
+        translator = Translator.load(arguments.weights, arguments.direction)
+        enhancer = arguments.enhance and Enhancer.load(arguments.enhance)
+
+        def process(image, destination: Path) -> None:
+            answer = translator.translate(image, arguments.samples, enhancer, arguments.resize_back)
+            write_answer(destination, *answer)
+
+        return process
+
+    done, total = run_jobs(arguments.input, arguments.output, load)
+    print(f"translated {done} of {total} images to {arguments.output}")
+    return 0
+
+
+def run_jobs(source: Path, destination: Path, load: Callable) -> tuple[int, int]:
+    """Process an image or a folder of images into another.
+
+    Args:
+        source: Image file or folder.
+        destination: File for a file, folder for a folder.
+        load: Called once the inputs are known to exist; returns the function (image, path) that
+            processes one image and writes the result. It refuses an image by `InputError`.
+
+    Returns:
+        (images written, images found).
+
+    Raises:
+        InputError: bad input or output, or more than 10 % of the images unusable.
+    """
+    jobs = plan_jobs(source, destination)
+    from keras_vaegan.data.image import read_image
+
+    process = load()
     failures = []
-    for source, destination in jobs:
+    for path, target in jobs:
         try:
-            image = read_image(source)
-            answer = translator.translate(image, arguments.samples)
+            process(read_image(path), target)
         except InputError as error:
-            failures.append(name_error(source, error))
+            failures.append(name_error(path, error))
             if len(jobs) - len(failures) < READABLE_SHARE * len(jobs):
                 raise InputError(
                     f"{failures[0]} ({len(failures)} of {len(jobs)} unusable: expected at most "
                     "10 %)"
                 ) from error
             print(f"warning: skipped: {failures[-1]}", file=sys.stderr, flush=True)
-        else:
-            write_answer(destination, *answer)
-    print(f"translated {len(jobs) - len(failures)} of {len(jobs)} images to {arguments.output}")
-    return 0
+    return len(jobs) - len(failures), len(jobs)
 
 
 def plan_jobs(source: Path, destination: Path) -> list[tuple[Path, Path]]:

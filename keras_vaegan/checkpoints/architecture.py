@@ -20,7 +20,13 @@ from keras_vaegan.checkpoints.h5_file import (
 from keras_vaegan.checkpoints.infer import infer_config
 from keras_vaegan.checkpoints.legacy_config import rebuild_model
 from keras_vaegan.checkpoints.legacy_h5 import load_weight_file
-from keras_vaegan.config import DiscriminatorConfig, VAEUNetConfig, WeightsRecord, config_from_dict
+from keras_vaegan.config import (
+    DiscriminatorConfig,
+    RRDBNetConfig,
+    VAEUNetConfig,
+    WeightsRecord,
+    config_from_dict,
+)
 from keras_vaegan.errors import InputError
 from keras_vaegan.models import build_model
 
@@ -73,20 +79,39 @@ def check_claim(config: Any, file: WeightFile) -> None:
         InputError: it is; or the config describes no network.
     """
     kind = config.model if isinstance(config, WeightsRecord) else config
-    if not isinstance(kind, (VAEUNetConfig, DiscriminatorConfig)):
+    claim = _CLAIMS.get(type(kind), lambda _: None)(kind)
+    if claim is None:
         raise InputError(
             f"{file.path}: its {CONFIG_ATTRIBUTE} is a {type(kind).__name__}, which describes no "
-            "network: expected a generator's or discriminator's config"
+            "network: expected a generator's, discriminator's or RRDBNet's config"
         )
-    kernels = getattr(kind, "kernel_sizes", ()) or (kind.head_kernel_size, 4)
-    blocks = sum(getattr(kind, "num_residual_blocks", ())) + getattr(kind, "trunk_depth", 1)
-    widest = max(*kind.filters, getattr(kind, "latent_channels", 1))
-    claim = widest**2 * max(kernels) ** 2 * (blocks + len(kind.filters))
     if claim > CLAIM_LIMIT * (file.parameters + 10_000):
         raise InputError(
             f"{file.path}: its {CONFIG_ATTRIBUTE} asks for a network far larger than its "
             f"{file.parameters:,} parameters: use an undamaged file"
         )
+
+
+def _claim_levels(config: VAEUNetConfig | DiscriminatorConfig) -> int:
+    """A crude upper estimate of the weights of a network of levels."""
+    kernels = getattr(config, "kernel_sizes", ()) or (config.head_kernel_size, 4)
+    blocks = sum(getattr(config, "num_residual_blocks", ())) + getattr(config, "trunk_depth", 1)
+    widest = max(*config.filters, getattr(config, "latent_channels", 1))
+    return widest**2 * max(kernels) ** 2 * (blocks + len(config.filters))
+
+
+def _claim_rrdbnet(config: RRDBNetConfig) -> int:
+    """A crude upper estimate of the weights of an RRDBNet."""
+    widest = config.num_features + 4 * config.growth_channels
+    widest += config.channels * config.unshuffle**2 + config.made_channels
+    return 9 * widest**2 * (config.num_blocks + 1)
+
+
+_CLAIMS = {
+    VAEUNetConfig: _claim_levels,
+    DiscriminatorConfig: _claim_levels,
+    RRDBNetConfig: _claim_rrdbnet,
+}
 
 
 def find_generator_file(path: str | Path, direction: str | None = None) -> Path:

@@ -16,7 +16,7 @@ import keras
 
 from keras_vaegan.checkpoints.h5_file import WeightFile
 from keras_vaegan.checkpoints.leaves import Leaf, file_leaves, model_leaves
-from keras_vaegan.config import DiscriminatorConfig, VAEUNetConfig
+from keras_vaegan.config import DiscriminatorConfig, RRDBNetConfig, VAEUNetConfig
 from keras_vaegan.errors import InputError
 from keras_vaegan.models import build_model
 
@@ -25,14 +25,20 @@ GROUP_CHOICES = (16, 8, 4, 2, 1)
 MAX_CANDIDATES = 16  # configs, the fewest levels first, whose networks are compared
 MAX_ALTERNATIVES = 2
 MAX_CONVOLUTIONS = 200  # of an encoder
+RRDBNET_BLOCK, RRDBNET_ENDS = 15, 6  # convolutions of a block, and outside the blocks
 MAX_SEGMENTS = 256  # ways to cut an encoder into levels that are looked at
-FAMILIES = {VAEUNetConfig: "VAE U-Net", DiscriminatorConfig: "multi-scale discriminator"}
+FAMILIES = {
+    VAEUNetConfig: "VAE U-Net",
+    DiscriminatorConfig: "multi-scale discriminator",
+    RRDBNetConfig: "RRDBNet",
+}
 EXAMPLES = (  # small ones of each family, to compare with what points to none
     VAEUNetConfig(
         image_size=32, channels=1, filters=(16, 32), kernel_sizes=(3, 3),
         num_residual_blocks=(0, 1), skip_levels=1, groups=8, latent_channels=8,
     ),
     DiscriminatorConfig(image_size=32, channels=1, filters=(16, 32), num_heads=2, groups=8),
+    RRDBNetConfig(num_features=8, num_blocks=1, growth_channels=4),
 )  # fmt: skip
 
 
@@ -48,7 +54,7 @@ class Inference:
             levels is taken.
     """
 
-    config: VAEUNetConfig | DiscriminatorConfig
+    config: VAEUNetConfig | DiscriminatorConfig | RRDBNetConfig
     assumed: dict[str, object]
     alternatives: tuple = ()
 
@@ -73,7 +79,7 @@ def infer_config(file: WeightFile, assume: dict[str, object] | None = None) -> I
     leaves = file_leaves(file)
     best: tuple[int, str] = (-1, "it holds no weights")
     fitting: list = []
-    candidates = sorted(_list_candidates(leaves, assume or {}), key=lambda c: len(c.filters))
+    candidates = sorted(_list_candidates(leaves, assume or {}), key=_count_levels)
     if leaves and not candidates:
         best = max(filter(None, (_find_difference(leaves, example) for example in EXAMPLES)))
     for candidate in candidates[:MAX_CANDIDATES]:
@@ -94,8 +100,15 @@ def infer_config(file: WeightFile, assume: dict[str, object] | None = None) -> I
     )
 
 
+def _count_levels(config) -> int:
+    """Levels of a network that has them, else 0."""
+    return len(getattr(config, "filters", ()))
+
+
 def _untold(config) -> tuple[str, ...]:
     """Fields of a config that no weight tells."""
+    if isinstance(config, RRDBNetConfig):
+        return ("residual_scale",)
     if isinstance(config, DiscriminatorConfig):
         names: tuple[str, ...] = ("image_size",)
     else:
@@ -132,7 +145,7 @@ def _find_difference(leaves: list[Leaf], config) -> tuple[int, str] | None:
 
 def _list_candidates(leaves: list[Leaf], assume: dict) -> Iterator:
     """Configs that the shapes point to."""
-    for read in (_read_generator, _read_discriminator):
+    for read in (_read_generator, _read_discriminator, _read_rrdbnet):
         for fields in read(leaves):
             config = _make_config(fields, leaves, assume)
             if config is not None:
@@ -144,10 +157,11 @@ def _make_config(fields: dict, leaves: list[Leaf], assume: dict):
     cls = fields.pop("family")
     names = {item.name for item in dataclasses.fields(cls)}
     known = {name: value for name, value in assume.items() if name in names}
-    stride = 2 ** (len(fields["filters"]) - (cls is VAEUNetConfig))
-    fields.setdefault("image_size", max(2 * stride, DEFAULT_SIDE // stride * stride))
-    if "groups" not in known:
-        fields["groups"] = _guess_groups(fields, leaves)
+    if cls is not RRDBNetConfig:
+        stride = 2 ** (len(fields["filters"]) - (cls is VAEUNetConfig))
+        fields.setdefault("image_size", max(2 * stride, DEFAULT_SIDE // stride * stride))
+        if "groups" not in known:
+            fields["groups"] = _guess_groups(fields, leaves)
     try:
         return cls(**{**fields, **known})
     except (InputError, TypeError):
@@ -269,4 +283,20 @@ def _read_discriminator(leaves: list[Leaf]) -> Iterator[dict]:
             "family": DiscriminatorConfig, "channels": shapes[0][2], "filters": filters,
             "num_heads": len(heads), "head_kernel_size": heads[0][0],
             "trunk_depth": len(trunk) // len(filters),
+        }  # fmt: skip
+
+
+def _read_rrdbnet(leaves: list[Leaf]) -> Iterator[dict]:
+    """What an RRDBNet's shapes say: 3x3 convolutions alone, 15 a block and 6 around them."""
+    shapes = [leaf.shapes["kernel"] for leaf in leaves if "kernel" in leaf.shapes]
+    blocks, rest = divmod(len(shapes) - RRDBNET_ENDS, RRDBNET_BLOCK)
+    if rest or blocks < 1 or any(len(s) != 4 or s[:2] != (3, 3) for s in shapes):
+        return
+    read, made = shapes[0][2], shapes[-1][3]
+    unshuffled, left = divmod(read, made)
+    scale = {1: 4, 4: 2, 16: 1}.get(unshuffled)
+    if scale and not left:
+        yield {
+            "family": RRDBNetConfig, "scale": scale, "channels": made,
+            "num_features": shapes[0][3], "num_blocks": blocks, "growth_channels": shapes[1][3],
         }  # fmt: skip

@@ -19,15 +19,23 @@ from keras_vaegan.config.cyclegan import (
     resize_config,
 )
 from keras_vaegan.config.serialization import config_from_dict, config_to_dict, config_to_json
+from keras_vaegan.config.super_resolution import (
+    DegradationConfig,
+    RRDBNetConfig,
+    SuperResolutionConfig,
+)
 
 __all__ = [
     "VALUE_RANGES",
     "AugmentationConfig",
     "CycleGANConfig",
     "DataConfig",
+    "DegradationConfig",
     "DiscriminatorConfig",
     "LossConfig",
     "OptimizerConfig",
+    "RRDBNetConfig",
+    "SuperResolutionConfig",
     "VAEUNetConfig",
     "WeightsRecord",
     "config_from_dict",

@@ -27,6 +27,11 @@ class Placement:
     height: int
     width: int
 
+    def enlarge(self, scale: int) -> Placement:
+        """The same region of the same frame in `scale` times as many pixels along an axis."""
+        sides = {name: getattr(self, name) * scale for name in ("top", "left", "height", "width")}
+        return Placement((self.shape[0] * scale, self.shape[1] * scale), **sides)
+
     def restore(self, square: np.ndarray) -> np.ndarray:
         """Put a processed square back into the original frame.
 

@@ -67,7 +67,7 @@ def load_images(
     Raises:
         InputError: missing or empty folder, or fewer than 90 % of the files readable.
     """
-    return _load_files(_spread(list_images(folder), limit), config)
+    return _load_files(spread(list_images(folder), limit), config)
 
 
 def load_test_sets(root: str | Path, config: DataConfig, limit: int | None = None) -> dict:
@@ -90,13 +90,13 @@ def load_test_sets(root: str | Path, config: DataConfig, limit: int | None = Non
     common = sorted(stems["testA"] & stems["testB"])
     paired = len(common) >= PAIRED_SHARE * max(len(s) for s in stems.values())
     if paired and limit is not None:
-        chosen = set(_spread(common, limit))
+        chosen = set(spread(common, limit))
         files = {name: [p for p in paths if p.stem in chosen] for name, paths in files.items()}
     by_stem = {name: {p.stem: p for p in paths} for name, paths in files.items()}
     result: dict = {}
     for name, other in (TEST_FOLDERS, TEST_FOLDERS[::-1]):
         partners = by_stem[other] if paired and config.align != "none" else {}
-        images, names = _load_files(_spread(files[name], limit), config, partners)
+        images, names = _load_files(spread(files[name], limit), config, partners)
         result[name] = {"images": images, "names": names}
     ct_index = {Path(name).stem: i for i, name in enumerate(result["testA"]["names"])}
     pairs = [
@@ -195,7 +195,7 @@ def _read_if_usable(path: Path) -> np.ndarray | None:
         return None
 
 
-def _spread(items: list, limit: int | None) -> list:
+def spread(items: list, limit: int | None) -> list:
     """At most `limit` items, spread evenly."""
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit}: expected at least 1 image, or none for all")

@@ -22,11 +22,12 @@ PANELS = {
     "adversarial": "adversarial loss", "discriminator": "discriminator loss",
     "cycle": "cycle L1", "ssim": "1 - SSIM of the cycle", "identity": "identity L1",
     "anchor": "L1 to the starting point", "background": "L1 of air to black",
-    "kl": "KL per latent element",
+    "kl": "KL per latent element", "pixel": "L1", "features": "L1 of discriminator features",
     "learning_rate": "learning rate", "val_cycle_psnr": "validation cycle PSNR [dB]",
     "val_honest_cycle_psnr": "validation honest cycle PSNR [dB]",
     "val_cycle_ssim": "validation cycle SSIM",
     "val_honest_cycle_ssim": "validation honest cycle SSIM",
+    "val_psnr": "validation PSNR [dB]", "val_ssim": "validation SSIM",
     "val_gap_all": "realism gap", "val_gap_hog": "realism gap: HOG",
     "val_gap_histogram": "realism gap: histogram", "val_gap_spectrum": "realism gap: spectrum",
     "val_copy": "validation copy", "val_score": "validation score",
@@ -144,8 +145,8 @@ def write_metrics(folder: str | Path, metrics: dict) -> None:
 
 
 def _find_columns(row: dict, prefix: str) -> list[str]:
-    """Columns that are `prefix` itself or `prefix` and a domain."""
-    domains = ("source", "target", "ct", "mri")
+    """Columns that are `prefix` itself or `prefix` and a domain or kind of enlargement."""
+    domains = ("source", "target", "ct", "mri", "network", "bicubic")
     return [n for n in row if n == prefix or n in [f"{prefix}_{domain}" for domain in domains]]
 
 
@@ -169,11 +170,12 @@ def _format_page(metrics: dict, pictures: dict[str, np.ndarray]) -> str:
         "<!doctype html><html lang='en'><meta charset='utf-8'><title>Evaluation</title>",
         f"<style>{_STYLE}</style><h1>Evaluation</h1>",
         "<p class='note'>Research use only; not for diagnosis. Protocol "
-        f"{_text(metrics.get('protocol'))}, commit {_text(metrics.get('commit'))}, "
-        f"{_text(metrics.get('n_ct'))} CT and {_text(metrics.get('n_mri'))} MRI images.</p>",
+        f"{_text(metrics.get('protocol'))}, commit {_text(metrics.get('commit'))}"
+        f"{_format_counts(metrics)}.</p>",
     ]
     for key, title in (
         ("cycle", "Cycle: input against its reconstruction"),
+        ("cycle_enhanced", "Original against the high-resolution reconstruction"),
         ("honest_cycle", "Honest cycle: the translation stored as 8 bit with noise in between"),
         ("translation", "Translation: error against the true counterpart"),
     ):
@@ -186,6 +188,10 @@ def _format_page(metrics: dict, pictures: dict[str, np.ndarray]) -> str:
             "real, 1 is no better than not translating.</p>"
             + _format_table(metrics["realism"], ("c2st_auc", "untranslated_auc", "gap", "copy"))
         )
+    for folder, figures in (metrics.get("enlargement") or {}).items():
+        kinds = {name: figures[name] for name in ("network", "bicubic")}
+        title = f"Enlargement of {_text(folder)}, x{metrics['scale']}: {figures['n']} images"
+        parts.append(f"<h2>{title}</h2>" + _format_table(kinds, ("psnr", "ssim")))
     for caption, image in pictures.items():
         _, content = cv2.imencode(".png", image[..., ::-1])
         data = base64.b64encode(content.tobytes()).decode()
@@ -194,6 +200,13 @@ def _format_page(metrics: dict, pictures: dict[str, np.ndarray]) -> str:
             f"src='data:image/png;base64,{data}'>"
         )
     return "\n".join([*parts, "</html>\n"])
+
+
+def _format_counts(metrics: dict) -> str:
+    """How many images of each modality were compared, where a translator was."""
+    if "n_ct" not in metrics:
+        return ""
+    return f", {metrics['n_ct']} CT and {metrics['n_mri']} MRI images"
 
 
 def _format_table(domains: dict, columns: Sequence[str]) -> str:

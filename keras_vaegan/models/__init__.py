@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import keras
 
-from keras_vaegan.config import DiscriminatorConfig, VAEUNetConfig, WeightsRecord
+from keras_vaegan.config import (
+    DiscriminatorConfig,
+    RRDBNetConfig,
+    VAEUNetConfig,
+    WeightsRecord,
+)
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.discriminators import build_discriminator
+from keras_vaegan.models.rrdbnet import build_rrdbnet
 from keras_vaegan.models.running import run_generator
 from keras_vaegan.models.vae_unet import build_generator, with_latents
 
@@ -14,11 +20,16 @@ __all__ = [
     "build_discriminator",
     "build_generator",
     "build_model",
+    "build_rrdbnet",
     "run_generator",
     "with_latents",
 ]
 
-_BUILDERS = {VAEUNetConfig: build_generator, DiscriminatorConfig: build_discriminator}
+_BUILDERS = {
+    VAEUNetConfig: build_generator,
+    DiscriminatorConfig: build_discriminator,
+    RRDBNetConfig: build_rrdbnet,
+}
 
 
 def build_model(config) -> keras.Model:

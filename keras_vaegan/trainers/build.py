@@ -9,7 +9,10 @@ import keras
 from keras_vaegan.errors import InputError
 from keras_vaegan.trainers.distribution import dtype_policy, resolve_precision
 
-_TRAINERS = {"CycleGANConfig": ("cyclegan", "CycleGAN")}
+_TRAINERS = {
+    "CycleGANConfig": ("cyclegan", "CycleGAN"),
+    "SuperResolutionConfig": ("super_resolution", "SuperResolution"),
+}
 
 
 def build_trainer(config) -> keras.Model:

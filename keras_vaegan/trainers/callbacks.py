@@ -30,18 +30,26 @@ class StopOnSignalOrLimit(keras.callbacks.Callback):
         self.steps = steps
         self.minutes = minutes
         self.received: int | None = None
+        self._started: float | None = None
         self._handlers: dict[int, object] = {}
 
+    @property
+    def is_over(self) -> bool:
+        """Whether a signal or the time limit has ended the training, whatever stages remain."""
+        if self.received:
+            return True
+        started = self._started or time.monotonic()
+        return bool(self.minutes) and time.monotonic() - started > 60 * self.minutes
+
     def on_train_begin(self, logs=None) -> None:
-        self._started = time.monotonic()
+        self._started = self._started or time.monotonic()
         self._done = int(self.model.trained_steps.numpy())
         for number in (signal.SIGINT, signal.SIGTERM):
             self._handlers[number] = signal.signal(number, self._receive)
 
     def on_train_batch_end(self, batch, logs=None) -> None:
         self._done += 1
-        late = self.minutes and time.monotonic() - self._started > 60 * self.minutes
-        if self.received or late or self._done >= self.steps:
+        if self.is_over or self._done >= self.steps:
             self.model.stop_training = True
 
     def on_train_end(self, logs=None) -> None:

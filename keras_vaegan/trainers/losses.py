@@ -30,6 +30,29 @@ def adversarial_loss(logits: list, is_real: bool, kind: str = "least_squares") -
     return [ops.mean(ops.softplus(sign * ops.cast(x, "float32"))) for x in logits]
 
 
+def relativistic_losses(real: list, fake: list) -> tuple:
+    """Losses of a discriminator that says which of two is more real than the other's average.
+
+    Args:
+        real: One map of logits (N, H, W, 1) a head, for real images.
+        fake: The same, for made ones.
+
+    Returns:
+        (for_generator, for_discriminator): scalars, means over the heads.
+
+    Reference: Jolicoeur-Martineau 2018, "The relativistic discriminator"; ESRGAN, section 3.2.
+    """
+    for_generator, for_discriminator = [], []
+    for own, other in zip(real, fake, strict=True):
+        own, other = ops.cast(own, "float32"), ops.cast(other, "float32")
+        real_over_fake, fake_over_real = own - ops.mean(other), other - ops.mean(own)
+        wins = ops.mean(ops.softplus(-real_over_fake)) + ops.mean(ops.softplus(fake_over_real))
+        losses = ops.mean(ops.softplus(real_over_fake)) + ops.mean(ops.softplus(-fake_over_real))
+        for_discriminator.append(0.5 * wins)
+        for_generator.append(0.5 * losses)
+    return sum(for_generator) / len(real), sum(for_discriminator) / len(real)
+
+
 def mean_absolute_error(first, second):
     """Mean absolute difference of two tensors of equal shape: a scalar."""
     return ops.mean(ops.abs(ops.cast(first, "float32") - ops.cast(second, "float32")))

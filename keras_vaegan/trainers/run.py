@@ -7,7 +7,10 @@ from pathlib import Path
 
 from keras_vaegan.errors import InputError
 
-_RUNS = {"CycleGANConfig": ("cyclegan_run", "train_cyclegan")}
+_RUNS = {
+    "CycleGANConfig": ("cyclegan_run", "train_cyclegan"),
+    "SuperResolutionConfig": ("super_resolution_run", "train_super_resolution"),
+}
 
 
 def train_run(
