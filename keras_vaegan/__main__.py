@@ -14,6 +14,7 @@ COMMANDS = {
     "translate": "translate images or folders with trained weights",
     "enhance": "enlarge images with an RRDBNet",
     "evaluate": "measure a run: cycles, realism, and translation error where truth exists",
+    "export": "write trained weights as a TensorFlow SavedModel",
     "convert": "inspect, rebuild and rewrite Keras weight files",
     "phantom": "write procedural heads in the layout of the real data set",
     "download": "fetch the Kaggle CT and MRI set",

@@ -33,6 +33,7 @@ ALLOWED = {
     "checkpoints": {"models"},
     "trainers": {"models", "checkpoints", "data", "evaluation"},
     "inference": {"models", "checkpoints", "trainers", "data"},
+    "exporting": {"models", "checkpoints", "data", "inference", "enhancement", "__init__"},
 }
 COMMAND_PARTS = {*ALLOWED, *COMMANDS, "__init__"}
 TENSORFLOW_FREE = ("models", "trainers/losses.py", "checkpoints", "config")

@@ -198,15 +198,10 @@ def _mirror_indices(size, radius):
 
 def _sum_windows(values, side):
     """Sum over a square window around every pixel; 0 beyond the frame."""
-    for axis in (0, 1):
-        pads = [[0, 0], [0, 0]]
-        pads[axis] = [side // 2 + 1, side // 2]
-        sums = tf.cumsum(tf.pad(values, pads), axis=axis)
-        if axis == 0:
-            values = sums[side:] - sums[:-side]
-        else:
-            values = sums[:, side:] - sums[:, :-side]
-    return values
+    pads = [side // 2 + 1, side // 2]
+    sums = tf.cumsum(tf.pad(values, [pads, [0, 0]]), axis=0)
+    sums = tf.cumsum(tf.pad(sums[side:] - sums[:-side], [[0, 0], pads]), axis=1)
+    return sums[:, side:] - sums[:, :-side]
 
 
 def _shift(mask, step: int):

@@ -5,7 +5,13 @@ from __future__ import annotations
 import tensorflow as tf
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as data.image
+DTYPES = (tf.float32, tf.uint8, tf.uint16)
 FULL_SCALE = {tf.uint8: 255.0, tf.uint16: 65535.0}
+
+
+def graph_function(function, signature=None):
+    """A graph of a function as it stands: nothing in these modules leans on rewritten Python."""
+    return tf.function(function, input_signature=signature, autograph=False)
 
 
 def check_images(images, smallest_side: int):

@@ -7,8 +7,10 @@ import tensorflow as tf
 from keras_vaegan.config import VALUE_RANGES
 from keras_vaegan.data.pipeline import SMALLEST_SIDE
 from keras_vaegan.exporting.images import (
+    DTYPES,
     check_at_least,
     check_images,
+    graph_function,
     images_to_unit,
     match_channels,
     to_channels,
@@ -17,8 +19,6 @@ from keras_vaegan.exporting.images import (
 from keras_vaegan.exporting.placement import choose_region, place_image, restore_image
 from keras_vaegan.inference import Translator
 from keras_vaegan.models.layers import Sampling
-
-DTYPES = (tf.float32, tf.uint8, tf.uint16)
 
 
 class TranslationModule(tf.Module):
@@ -154,11 +154,6 @@ class TranslationModule(tf.Module):
             fn_output_signature=tf.TensorSpec((None, None, squares.shape[-1]), tf.float32),
         )
         return match_channels(frames, shape[3])
-
-
-def graph_function(function, signature=None):
-    """A graph of a function as it stands: nothing in this package leans on rewritten Python."""
-    return tf.function(function, input_signature=signature, autograph=False)
 
 
 def has_latent(generator) -> bool:
