@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -39,3 +40,14 @@ def real_images(real_data: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no images at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def torch_rrdbnet():
+    """The PyTorch peer of RRDBNet, `tests/torch_rrdbnet.py`."""
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    path = REPOSITORY / "tests" / "torch_rrdbnet.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

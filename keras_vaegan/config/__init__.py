@@ -20,12 +20,14 @@ from keras_vaegan.config.cyclegan import (
 )
 from keras_vaegan.config.serialization import config_from_dict, config_to_dict, config_to_json
 from keras_vaegan.config.super_resolution import (
+    SCALES,
     DegradationConfig,
     RRDBNetConfig,
     SuperResolutionConfig,
 )
 
 __all__ = [
+    "SCALES",
     "VALUE_RANGES",
     "AugmentationConfig",
     "CycleGANConfig",

@@ -89,7 +89,7 @@ def load_pictures(
     with ThreadPoolExecutor() as pool:
         results = list(pool.map(prepare, paths))
     errors = [str(result) for result in results if isinstance(result, InputError)]
-    if len(errors) > (1 - READABLE_SHARE) * len(paths):
+    if len(paths) - len(errors) < READABLE_SHARE * len(paths):
         raise InputError(
             f"{len(errors)} of {len(paths)} images in {paths[0].parent} are unusable: expected at "
             f"most 10 %; first: {errors[0]}"
