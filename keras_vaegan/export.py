@@ -1,4 +1,4 @@
-"""Write a SavedModel: `python -m keras_vaegan.export --weights RUN --direction mri2ct --out DIR`."""
+"""Write a SavedModel: `python -m keras_vaegan.export --weights RUN --out DIR`."""
 
 from __future__ import annotations
 

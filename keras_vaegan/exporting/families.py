@@ -25,8 +25,8 @@ _LOADERS = {
     "RRDBNetConfig": "load_enhancement",
 }
 _MAPPED = (
-    "8 and 16-bit values are divided by 255 and 65535; each float image is mapped by its own lowest "
-    "and highest value."
+    "8 and 16-bit values are divided by 255 and 65535; each float image is mapped by its own "
+    "lowest and highest value."
 )
 _OWN_ARCHITECTURE = "load_translation"  # full models of other code: image to image
 
