@@ -13,6 +13,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+import keras_vaegan
 from keras_vaegan import __main__
 from keras_vaegan.config import RRDBNetConfig
 from keras_vaegan.data.image import list_images, read_image
@@ -31,27 +32,28 @@ def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-@pytest.fixture
-def run_notebook(repository, tmp_path, monkeypatch):
-    """Execute a notebook in an empty folder with settings from the environment."""
+@pytest.fixture(scope="module")
+def run_notebook(repository):
+    """Execute a notebook in a folder, with settings from the environment."""
 
-    def run(name, change=None, **settings):
+    def run(name, folder, change=None, **settings):
         notebook = read_notebook(repository, name)
         for cell in notebook.cells if change else []:
             cell.source = change(cell.id, cell.source)
         paths = [str(repository), os.environ.get("PYTHONPATH", "")]
-        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-        monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-        for key, value in settings.items():
-            monkeypatch.setenv(f"KERAS_VAEGAN_{key}", str(value))
         client = NotebookClient(
             notebook,
             timeout=CELL_SECONDS,
             kernel_name="python3",
-            resources={"metadata": {"path": str(tmp_path)}},
+            resources={"metadata": {"path": str(folder)}},
         )
         begin = time.perf_counter()
-        client.execute()
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+            environment.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+            for key, value in settings.items():
+                environment.setenv(f"KERAS_VAEGAN_{key}", str(value))
+            client.execute()
         print(f"{name}.ipynb: {time.perf_counter() - begin:.0f} s")
         return notebook
 
@@ -125,40 +127,40 @@ TINY_RUN = {
 }
 
 
+@pytest.fixture(scope="module")
+def trained(run_notebook, tmp_path_factory):
+    """The training notebook, run on the phantom, and its folder."""
+    folder = tmp_path_factory.mktemp("colab")
+    return folder, run_notebook("train_vaegan", folder, DATA="phantom", **TINY_RUN)
+
+
 @pytest.mark.slow
-def test_training_runs_on_the_phantom_and_resumes(run_notebook, tmp_path):
-    """Three commands, each of which starts TensorFlow and compiles; then a resumed run."""
-    notebook = run_notebook("train_vaegan", DATA="phantom", **TINY_RUN)
+def test_training_runs_on_the_phantom(trained):
+    """Three commands that start TensorFlow, one of which compiles a training step."""
+    folder, notebook = trained
     assert "steps 0 to 2" in printed(notebook, "train")
-    assert (tmp_path / "run" / "evaluation" / "metrics.json").is_file()
+    assert (folder / "run" / "evaluation" / "metrics.json").is_file()
     assert printed(notebook, "download").split() == [
         f"{name}_weights.h5" for name in ("d_source", "d_target", "g_source", "g_target")
     ]
-    assert (tmp_path / "run" / "weights.zip").is_file()
-    longer = {**TINY_RUN, "OPTIONS": TINY_RUN["OPTIONS"].replace("--steps 2", "--steps 3")}
-    notebook = run_notebook("train_vaegan", only_training, DATA="phantom", **longer)
-    assert "steps 2 to 3" in printed(notebook, "train")
-
-
-def only_training(tag, source):
-    """Leave out what follows the training."""
-    return "" if tag in ("samples", "evaluate", "download") else source
+    assert (folder / "run" / "weights.zip").is_file()
 
 
 @pytest.mark.slow
-def test_training_runs_on_real_images_by_the_data_cell_alone(run_notebook, real_images, tmp_path):
-    """The same notebook, another data cell; a few images of each folder."""
-    folder = tmp_path / "real"
+def test_real_images_need_another_data_cell_only(trained, run_notebook, real_images, tmp_path):
+    """The run of the phantom goes on, on a few real images of each folder."""
     for name in ("trainA", "trainB", "testA", "testB"):
-        (folder / name).mkdir(parents=True)
+        (tmp_path / name).mkdir(parents=True)
         for path in list_images(real_images / name)[:12]:
-            shutil.copy(path, folder / name)
+            shutil.copy(path, tmp_path / name)
 
     def change(tag, source):
-        return f'DATA = "{folder}"' if tag == "data" else source
+        return f'DATA = "{tmp_path}"' if tag == "data" else source
 
-    run_notebook("train_vaegan", change, **TINY_RUN)
-    assert (tmp_path / "run" / "evaluation" / "metrics.json").is_file()
+    longer = {**TINY_RUN, "OPTIONS": TINY_RUN["OPTIONS"].replace("--steps 2", "--steps 3")}
+    notebook = run_notebook("train_vaegan", trained[0], change, **longer)
+    assert "steps 2 to 3" in printed(notebook, "train")
+    assert "report: run/evaluation/report.html" in printed(notebook, "evaluate")
 
 
 @pytest.mark.slow
@@ -171,6 +173,7 @@ def test_translation_runs_with_the_shipped_weights(run_notebook, repository, tmp
     save_legacy_h5(build_rrdbnet(config), tmp_path / "rrdb.h5", config)
     notebook = run_notebook(
         "translate",
+        tmp_path,
         WEIGHTS=repository / "weights",
         PHANTOM_SIZE=48,
         SAMPLES=2,
@@ -184,10 +187,13 @@ def test_translation_runs_with_the_shipped_weights(run_notebook, repository, tmp
     assert read_image(made).shape[0] == 2 * read_image(tmp_path / "translated" / made.name).shape[0]
 
 
-def test_the_kernel_is_this_python(run_notebook):
-    """Notebooks must not silently run on another installation."""
-    notebook = run_notebook("translate", lambda tag, source: source if tag == "install" else "")
-    assert not printed(notebook, "install")
-    code = "import sys; print(sys.version_info[:2])"
-    notebook = run_notebook("translate", lambda tag, source: code if tag == "install" else "")
-    assert printed(notebook, "install").strip() == str(sys.version_info[:2])
+def test_the_kernel_is_this_python(run_notebook, tmp_path):
+    """Notebooks must not silently run on another installation; the package is found as it is."""
+    code = "; import keras_vaegan; print(sys.prefix, keras_vaegan.__file__)"
+
+    def change(tag, source):
+        return source + code.replace("; ", "\n") if tag == "install" else ""
+
+    notebook = run_notebook("translate", tmp_path, change)
+    prefix, file = printed(notebook, "install").split()
+    assert prefix == sys.prefix and file == keras_vaegan.__file__

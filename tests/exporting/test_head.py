@@ -85,7 +85,7 @@ def make_spiral(side=41):
         np.kron(np.eye(3, dtype=bool), np.ones((3, 5), bool)),
         np.kron([[1, 0, 1, 0, 1]], np.ones((4, 2))).astype(bool),  # three of one size
         np.rot90(np.kron([[1, 0, 0, 1]], np.ones((4, 3))).astype(bool)),
-        np.pad(np.ones((3, 3), bool), ((2, 0), (0, 9))) | np.pad(np.eye(1), ((0, 4), (11, 0))) > 0,
+        np.kron([[0, 0, 1], [0, 0, 0], [1, 1, 0]], np.eye(3)[::-1]).astype(bool),
         make_spiral(),
         ~make_spiral(),
     ],
