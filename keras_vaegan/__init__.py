@@ -18,6 +18,8 @@ _HOMES = {
     "build_discriminator": "models",
     "build_generator": "models",
     "build_rrdbnet": "models",
+    "build_patch_discriminator": "models",
+    "build_resnet_generator": "models",
     "build_trainer": "trainers.build",
     "evaluate_pairs": "evaluation.protocols",
     "get_preset": "presets",

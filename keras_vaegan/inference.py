@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_vaegan.checkpoints.architecture import load_generator_record
-from keras_vaegan.config import DataConfig, VAEUNetConfig, WeightsRecord
+from keras_vaegan.config import DataConfig, ResnetGeneratorConfig, VAEUNetConfig, WeightsRecord
 from keras_vaegan.data.alignment import place_image
 from keras_vaegan.data.image import image_to_unit, to_channels, unit_to_image
 from keras_vaegan.data.pipeline import SMALLEST_SIDE
@@ -132,7 +132,9 @@ class Translator:
         return unit_to_image(restored, image.dtype)
 
 
-def _assume_data(model: keras.Model, config: VAEUNetConfig | None) -> DataConfig:
+def _assume_data(
+    model: keras.Model, config: VAEUNetConfig | ResnetGeneratorConfig | None
+) -> DataConfig:
     """Plain padding in the network's own size and range, where a file tells no preparation."""
     _, height, width, channels = model.input_shape
     if height != width or channels not in (1, 3) or model.output_shape[-1] not in (1, 3):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from keras_vaegan.config import (
+    AugmentationConfig,
     CycleGANConfig,
     DataConfig,
     DiscriminatorConfig,
     LossConfig,
     OptimizerConfig,
+    PatchDiscriminatorConfig,
+    ResnetGeneratorConfig,
     RRDBNetConfig,
     SuperResolutionConfig,
     VAEUNetConfig,
@@ -65,6 +68,88 @@ def vae_cyclegan_small() -> CycleGANConfig:
         steps=20_000,
         steps_per_epoch=500,
     )
+
+
+def resnet_cyclegan() -> CycleGANConfig:
+    """System C as published: 256x256x1, batch 16, 60 epochs, rate 2e-4 on a cosine of 50 epochs.
+
+    Its losses alone: least squares, cycle L1 x10, identity L1 x0.5, 1 - SSIM x1 on both cycles;
+    no image pool, no averaged weights, no cycle noise, background or anchor term. The best weights
+    are those of the best cycle SSIM, validated every 5 epochs. "mixed_float16" is the mixed
+    precision of the T4 GPUs it was trained on: give `--precision auto` on other hardware.
+
+    Command: `python -m keras_vaegan.train --preset resnet_cyclegan --data DIR --out RUN`.
+    Metric: not measured (a full run needs a GPU).
+    """
+    return CycleGANConfig(
+        generator=ResnetGeneratorConfig(),
+        discriminator=PatchDiscriminatorConfig(),
+        data=DataConfig(channels=1),
+        augmentation=_SYSTEM_C_AUGMENTATION,
+        losses=LossConfig(
+            identity_weight=0.5,
+            ssim_weight=1.0,
+            cycle_noise=0.0,
+            discriminator_gradients="joint",
+        ),
+        optimizer=OptimizerConfig(learning_rate=2e-4, decay=0.0, cosine_epochs=50, ema_decay=0.0),
+        batch_size=16,
+        epochs=60,
+        steps=60 * 109,
+        epoch_steps=109,
+        validation_epochs=5,
+        best_by="ssim",
+        pool_size=0,
+        precision="mixed_float16",
+    )
+
+
+def resnet_cyclegan_small() -> CycleGANConfig:
+    """System C narrowed for a CPU: 256x256x1, heads aligned, batch 1.
+
+    A quarter of the generator's width and 6 of its 9 blocks, half of the discriminator's width, no
+    identity passes (a third of the step), constant rates, bfloat16 where the CPU has it. It adds
+    System A's guards against a cycle that only copies: the anchored start, cycle noise, black air,
+    a heavier adversarial loss, and `best/` by realism.
+
+    Command: `python -m keras_vaegan.train --preset resnet_cyclegan_small --data DIR --out RUN`.
+    Metric: not measured.
+    """
+    return CycleGANConfig(
+        generator=ResnetGeneratorConfig(filters=(16, 32, 64), num_residual_blocks=6),
+        discriminator=PatchDiscriminatorConfig(filters=(32, 64, 128, 256)),
+        data=DataConfig(channels=1, align="head"),
+        augmentation=_SYSTEM_C_AUGMENTATION,
+        losses=LossConfig(
+            adversarial_weight=5.0,
+            ssim_weight=1.0,
+            background_weight=5.0,
+            anchor="shell",
+            anchor_weight=20.0,
+            anchor_steps=300,
+            discriminator_gradients="joint",
+        ),
+        optimizer=OptimizerConfig(
+            learning_rate=4e-4, discriminator_learning_rate=1e-3, decay=0.0, ema_decay=0.995
+        ),
+        batch_size=1,
+        steps=20_000,
+        steps_per_epoch=250,
+        pool_size=0,
+    )
+
+
+_SYSTEM_C_AUGMENTATION = AugmentationConfig(
+    copies=0,
+    in_place=True,
+    flip=0.5,
+    rotation_degrees=15.0,
+    zoom=0.1,
+    translation=0.0,
+    intensity=0.0,
+    warp_probability=0.5,
+    separate_warps=True,
+)
 
 
 def demo() -> CycleGANConfig:
@@ -143,7 +228,15 @@ def rrdbnet_x4_small() -> SuperResolutionConfig:
     )  # fmt: skip
 
 
-_PRESETS = (vae_cyclegan, vae_cyclegan_small, demo, rrdbnet_x4, rrdbnet_x4_small)
+_PRESETS = (
+    vae_cyclegan,
+    vae_cyclegan_small,
+    resnet_cyclegan,
+    resnet_cyclegan_small,
+    demo,
+    rrdbnet_x4,
+    rrdbnet_x4_small,
+)
 PRESETS = {preset.__name__: preset for preset in _PRESETS}
 
 

@@ -32,7 +32,7 @@ class TrainArguments:
     out: Path
     """Run folder: weights, state, logs and samples."""
     preset: str = "vae_cyclegan_small"
-    """CycleGANs: vae_cyclegan, vae_cyclegan_small, demo."""
+    """CycleGANs: vae_cyclegan, vae_cyclegan_small, resnet_cyclegan, resnet_cyclegan_small, demo."""
     steps: int | None = None
     """Training steps in all; the preset's where not given."""
     epochs: int | None = None
@@ -124,6 +124,8 @@ def resolve_config(arguments: TrainArguments):
         config = read_run_config(arguments.out)
     config = _replace_given(config, arguments, ("steps", "batch_size", "precision", "seed"))
     if isinstance(config, CycleGANConfig):
+        if arguments.steps is not None:
+            config = dataclasses.replace(config, epochs=0)
         return _apply_cyclegan_options(config, arguments)
     for name in CYCLEGAN_OPTIONS:
         if getattr(arguments, name) is not None:
@@ -138,6 +140,11 @@ def _apply_cyclegan_options(config: CycleGANConfig, arguments: TrainArguments) -
     """A CycleGAN's config with the options that only it has."""
     if arguments.image_size is not None:
         config = resize_config(config, arguments.image_size)
+    if arguments.skip_levels is not None and not hasattr(config.generator, "skip_levels"):
+        raise InputError(
+            f"--skip-levels given with a {type(config.generator).__name__}: expected it with a "
+            "U-Net only; drop it"
+        )
     return dataclasses.replace(
         config,
         generator=_replace_given(config.generator, arguments, ("skip_levels",)),

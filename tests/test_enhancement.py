@@ -68,12 +68,13 @@ def test_tiles_cover_every_pixel_with_weights_that_add_up_to_one(tile):
 @pytest.mark.parametrize("resize_back", [False, True])
 def test_tiled_equals_whole_within_a_thousandth(scale, resize_back):
     model, _ = make_network(scale=scale, channels=1)
-    image = make_image(150, 131).astype("float32") / 255
+    grain = 4 // scale  # the body of an unshuffled network sees so many pixels as one
+    image = make_image(150 * grain, 131 * grain).astype("float32") / 255
     whole = Enhancer(model, scale, tile=0, overlap=0).enhance(image, resize_back)
-    tiled = Enhancer(model, scale, tile=64, overlap=8).enhance(image, resize_back)
+    tiled = Enhancer(model, scale, 64 * grain, 8 * grain).enhance(image, resize_back)
     assert whole.std() > 0.05
     assert np.abs(tiled - whole).max() < 1e-3
-    hard = Enhancer(model, scale, tile=64, overlap=0).enhance(image, resize_back)
+    hard = Enhancer(model, scale, 64 * grain, 0).enhance(image, resize_back)
     assert np.abs(hard - whole).max() > 1e-3  # without an overlap there is a seam to see
 
 
@@ -101,7 +102,10 @@ def test_gray_through_three_channels_has_no_tint(files):
     assert gray.shape == (80, 96) and gray.dtype == np.uint8
     colour = enhancer.enhance(image[..., None].repeat(3, -1)).astype(float)
     assert np.ptp(colour, axis=-1).max() > 2  # this network tints
-    np.testing.assert_allclose(gray, colour.mean(axis=-1), atol=1.01)
+    unclipped = (colour > 0).all(axis=-1) & (colour < 255).all(axis=-1)
+    assert unclipped.mean() > 0.2
+    difference = gray.astype(float) - colour.mean(axis=-1)
+    np.testing.assert_allclose(difference[unclipped], 0, atol=1.01)
 
 
 def test_colour_through_one_channel_goes_channel_by_channel(files):

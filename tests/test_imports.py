@@ -27,7 +27,8 @@ ALLOWED = {
     "config": set(),
     "presets": set(),
     "cli": set(),
-    "models": set(),
+    "kernels": set(),
+    "models": {"kernels"},
     "data": set(),
     "evaluation": {"data"},
     "checkpoints": {"models"},
@@ -36,7 +37,14 @@ ALLOWED = {
     "exporting": {"models", "checkpoints", "data", "inference", "enhancement", "__init__"},
 }
 COMMAND_PARTS = {*ALLOWED, *COMMANDS, "__init__"}
-TENSORFLOW_FREE = ("models", "trainers/losses.py", "checkpoints", "config")
+TENSORFLOW_FREE = (
+    "models",
+    "kernels/__init__.py",
+    "kernels/plain.py",
+    "trainers/losses.py",
+    "checkpoints",
+    "config",
+)
 
 RUNNER = """
 import runpy, sys

@@ -22,6 +22,8 @@ from keras_vaegan.checkpoints.legacy_config import rebuild_model
 from keras_vaegan.checkpoints.legacy_h5 import load_weight_file
 from keras_vaegan.config import (
     DiscriminatorConfig,
+    PatchDiscriminatorConfig,
+    ResnetGeneratorConfig,
     RRDBNetConfig,
     VAEUNetConfig,
     WeightsRecord,
@@ -30,6 +32,8 @@ from keras_vaegan.config import (
 from keras_vaegan.errors import InputError
 from keras_vaegan.models import build_model
 
+DISCRIMINATORS = (DiscriminatorConfig, PatchDiscriminatorConfig)
+GENERATORS = (VAEUNetConfig, ResnetGeneratorConfig)
 CLAIM_LIMIT = 200  # a crude upper estimate of a network's weights over those of its file
 GENERATOR_FILES = {"mri2ct": "g_target_weights.h5", "ct2mri": "g_source_weights.h5"}
 
@@ -79,12 +83,12 @@ def check_claim(config: Any, file: WeightFile) -> None:
         InputError: it is; or the config describes no network.
     """
     kind = config.model if isinstance(config, WeightsRecord) else config
-    claim = _CLAIMS.get(type(kind), lambda _: None)(kind)
-    if claim is None:
+    if not isinstance(kind, (*GENERATORS, *DISCRIMINATORS, RRDBNetConfig)):
         raise InputError(
             f"{file.path}: its {CONFIG_ATTRIBUTE} is a {type(kind).__name__}, which describes no "
             "network: expected a generator's, discriminator's or RRDBNet's config"
         )
+    claim = _estimate_parameters(kind)
     if claim > CLAIM_LIMIT * (file.parameters + 10_000):
         raise InputError(
             f"{file.path}: its {CONFIG_ATTRIBUTE} asks for a network far larger than its "
@@ -92,26 +96,24 @@ def check_claim(config: Any, file: WeightFile) -> None:
         )
 
 
-def _claim_levels(config: VAEUNetConfig | DiscriminatorConfig) -> int:
-    """A crude upper estimate of the weights of a network of levels."""
-    kernels = getattr(config, "kernel_sizes", ()) or (config.head_kernel_size, 4)
-    blocks = sum(getattr(config, "num_residual_blocks", ())) + getattr(config, "trunk_depth", 1)
-    widest = max(*config.filters, getattr(config, "latent_channels", 1))
-    return widest**2 * max(kernels) ** 2 * (blocks + len(config.filters))
-
-
-def _claim_rrdbnet(config: RRDBNetConfig) -> int:
-    """A crude upper estimate of the weights of an RRDBNet."""
-    widest = config.num_features + 4 * config.growth_channels
-    widest += config.channels * config.unshuffle**2 + config.made_channels
-    return 9 * widest**2 * (config.num_blocks + 1)
-
-
-_CLAIMS = {
-    VAEUNetConfig: _claim_levels,
-    DiscriminatorConfig: _claim_levels,
-    RRDBNetConfig: _claim_rrdbnet,
-}
+def _estimate_parameters(kind: Any) -> int:
+    """A crude upper estimate of the weights that a network's config asks for."""
+    if isinstance(kind, RRDBNetConfig):
+        read = kind.channels * kind.unshuffle**2
+        widest = kind.num_features + 4 * kind.growth_channels + read + kind.made_channels
+        return 9 * widest**2 * (kind.num_blocks + 1)
+    widest = max(*kind.filters, getattr(kind, "latent_channels", 1))
+    layers = len(kind.filters) + getattr(kind, "trunk_depth", 1)
+    if isinstance(kind, VAEUNetConfig):
+        kernel, layers = max(kind.kernel_sizes), layers + sum(kind.num_residual_blocks)
+    elif isinstance(kind, ResnetGeneratorConfig):
+        kernel = max(3, kind.kernel_size)
+        layers += kind.num_residual_blocks * kind.convs_per_block
+    elif isinstance(kind, DiscriminatorConfig):
+        kernel = max(kind.head_kernel_size, 4)
+    else:
+        kernel = kind.kernel_size
+    return widest**2 * kernel**2 * layers
 
 
 def find_generator_file(path: str | Path, direction: str | None = None) -> Path:
@@ -173,7 +175,7 @@ def load_generator_record(
     direction: str | None = None,
     replacements: Mapping[str, str] | None = None,
     assume: Mapping[str, object] | None = None,
-) -> tuple[keras.Model, WeightsRecord | VAEUNetConfig | None]:
+) -> tuple[keras.Model, WeightsRecord | VAEUNetConfig | ResnetGeneratorConfig | None]:
     """Rebuild a generator as `load_generator` does; also give what its file says of itself.
 
     Returns:
@@ -183,7 +185,7 @@ def load_generator_record(
     file = find_generator_file(path, direction)
     model, config = load_model(file, replacements, assume)
     kind = config.model if isinstance(config, WeightsRecord) else config
-    if isinstance(kind, DiscriminatorConfig):
+    if isinstance(kind, DISCRIMINATORS):
         raise InputError(
             f"{file} holds a discriminator: expected a generator; use "
             f"{' or '.join(GENERATOR_FILES.values())}"

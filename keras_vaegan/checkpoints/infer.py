@@ -1,8 +1,9 @@
 """Infer the config of one of our networks from a weights-only file: kinds and shapes in order.
 
 Shapes tell filters, kernels, levels, blocks, skips, latent and heads. They do not tell the image
-size of a spatial latent, the groups of a group normalisation or the output's activation: those
-are assumed, and named as such.
+size of a spatial latent, the groups of a group normalisation, a normalisation without weights, how
+a chain of equal convolutions falls into residual blocks, or the output's activation: those are
+assumed, and named as such.
 """
 
 from __future__ import annotations
@@ -11,12 +12,19 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
 from keras_vaegan.checkpoints.h5_file import WeightFile
 from keras_vaegan.checkpoints.leaves import Leaf, file_leaves, model_leaves
-from keras_vaegan.config import DiscriminatorConfig, RRDBNetConfig, VAEUNetConfig
+from keras_vaegan.config import (
+    DiscriminatorConfig,
+    PatchDiscriminatorConfig,
+    ResnetGeneratorConfig,
+    RRDBNetConfig,
+    VAEUNetConfig,
+)
 from keras_vaegan.errors import InputError
 from keras_vaegan.models import build_model
 
@@ -31,6 +39,8 @@ FAMILIES = {
     VAEUNetConfig: "VAE U-Net",
     DiscriminatorConfig: "multi-scale discriminator",
     RRDBNetConfig: "RRDBNet",
+    ResnetGeneratorConfig: "ResNet generator",
+    PatchDiscriminatorConfig: "patch discriminator",
 }
 EXAMPLES = (  # small ones of each family, to compare with what points to none
     VAEUNetConfig(
@@ -39,6 +49,8 @@ EXAMPLES = (  # small ones of each family, to compare with what points to none
     ),
     DiscriminatorConfig(image_size=32, channels=1, filters=(16, 32), num_heads=2, groups=8),
     RRDBNetConfig(num_features=8, num_blocks=1, growth_channels=4),
+    ResnetGeneratorConfig(image_size=32, filters=(16, 32), num_residual_blocks=1),
+    PatchDiscriminatorConfig(image_size=32, filters=(16, 32)),
 )  # fmt: skip
 
 
@@ -54,7 +66,7 @@ class Inference:
             levels is taken.
     """
 
-    config: VAEUNetConfig | DiscriminatorConfig | RRDBNetConfig
+    config: Any
     assumed: dict[str, object]
     alternatives: tuple = ()
 
@@ -109,6 +121,10 @@ def _untold(config) -> tuple[str, ...]:
     """Fields of a config that no weight tells."""
     if isinstance(config, RRDBNetConfig):
         return ("residual_scale",)
+    if isinstance(config, ResnetGeneratorConfig):
+        return ("image_size", "convs_per_block", "activate_block_output", "output_activation")
+    if isinstance(config, PatchDiscriminatorConfig):
+        return ("image_size", "instance_norm")
     if isinstance(config, DiscriminatorConfig):
         names: tuple[str, ...] = ("image_size",)
     else:
@@ -145,7 +161,7 @@ def _find_difference(leaves: list[Leaf], config) -> tuple[int, str] | None:
 
 def _list_candidates(leaves: list[Leaf], assume: dict) -> Iterator:
     """Configs that the shapes point to."""
-    for read in (_read_generator, _read_discriminator, _read_rrdbnet):
+    for read in READERS:
         for fields in read(leaves):
             config = _make_config(fields, leaves, assume)
             if config is not None:
@@ -157,11 +173,11 @@ def _make_config(fields: dict, leaves: list[Leaf], assume: dict):
     cls = fields.pop("family")
     names = {item.name for item in dataclasses.fields(cls)}
     known = {name: value for name, value in assume.items() if name in names}
-    if cls is not RRDBNetConfig:
-        stride = 2 ** (len(fields["filters"]) - (cls is VAEUNetConfig))
+    if "image_size" in names:
+        stride = 2 ** (len(fields["filters"]) - (cls in (VAEUNetConfig, ResnetGeneratorConfig)))
         fields.setdefault("image_size", max(2 * stride, DEFAULT_SIDE // stride * stride))
-        if "groups" not in known:
-            fields["groups"] = _guess_groups(fields, leaves)
+    if "groups" in names and "groups" not in known:
+        fields["groups"] = _guess_groups(fields, leaves)
     try:
         return cls(**{**fields, **known})
     except (InputError, TypeError):
@@ -300,3 +316,51 @@ def _read_rrdbnet(leaves: list[Leaf]) -> Iterator[dict]:
             "family": RRDBNetConfig, "scale": scale, "channels": made,
             "num_features": shapes[0][3], "num_blocks": blocks, "growth_channels": shapes[1][3],
         }  # fmt: skip
+
+
+def _read_resnet(leaves: list[Leaf]) -> Iterator[dict]:
+    """What a ResNet generator's shapes say: they read the same from either end.
+
+    Blocks of two convolutions come first, then the other ways to cut the chain.
+    """
+    shapes = [leaf.shapes["kernel"] for leaf in leaves if "kernel" in leaf.shapes]
+    if len(shapes) < 2 or len(shapes) < len(leaves) or any(len(shape) != 4 for shape in shapes):
+        return
+    size, _, channels, width = shapes[0]
+    if channels not in (1, 3) or shapes[-1] != (size, size, width, channels):
+        return
+    filters = (width,)
+    for level in range(len(shapes) // 2):
+        chain = shapes[level + 1 : len(shapes) - level - 1]
+        if all(shape == (3, 3, filters[-1], filters[-1]) for shape in chain):
+            divisors = [n for n in range(1, len(chain) + 1) if len(chain) % n == 0] or [2]
+            for convs in sorted(divisors, key=lambda n: (n != 2, n != 6, n)):
+                yield {
+                    "family": ResnetGeneratorConfig, "channels": channels, "filters": filters,
+                    "kernel_size": size, "num_residual_blocks": len(chain) // convs,
+                    "convs_per_block": convs,
+                }  # fmt: skip
+        if not chain or chain[0][:3] != (3, 3, filters[-1]) or chain[-1] != chain[0]:
+            return
+        filters = (*filters, chain[0][3])
+
+
+def _read_patch_discriminator(leaves: list[Leaf]) -> Iterator[dict]:
+    """What a patch discriminator's shapes say: one chain of equal kernels down to one score."""
+    shapes = [leaf.shapes["kernel"] for leaf in leaves if "kernel" in leaf.shapes]
+    is_chain = len(shapes) > 1 and all(len(shape) == 4 for shape in shapes)
+    if is_chain and shapes[-1][3] == 1 and len({shape[:2] for shape in shapes}) == 1:
+        yield {
+            "family": PatchDiscriminatorConfig, "channels": shapes[0][2],
+            "filters": tuple(shape[3] for shape in shapes[:-1]), "kernel_size": shapes[0][0],
+            "spectral_norm": any("vector_u" in leaf.shapes for leaf in leaves),
+        }  # fmt: skip
+
+
+READERS = (
+    _read_generator,
+    _read_discriminator,
+    _read_resnet,
+    _read_patch_discriminator,
+    _read_rrdbnet,
+)

@@ -18,6 +18,7 @@ from keras_vaegan.config.cyclegan import (
     WeightsRecord,
     resize_config,
 )
+from keras_vaegan.config.resnet import PatchDiscriminatorConfig, ResnetGeneratorConfig
 from keras_vaegan.config.serialization import config_from_dict, config_to_dict, config_to_json
 from keras_vaegan.config.super_resolution import (
     SCALES,
@@ -38,6 +39,8 @@ __all__ = [
     "OptimizerConfig",
     "RRDBNetConfig",
     "SuperResolutionConfig",
+    "PatchDiscriminatorConfig",
+    "ResnetGeneratorConfig",
     "VAEUNetConfig",
     "WeightsRecord",
     "config_from_dict",

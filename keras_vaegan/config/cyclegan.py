@@ -13,6 +13,7 @@ from keras_vaegan.config.checks import (
     require,
     require_choice,
 )
+from keras_vaegan.config.resnet import PatchDiscriminatorConfig, ResnetGeneratorConfig
 from keras_vaegan.config.serialization import frozen_config
 
 VALUE_RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
@@ -168,16 +169,17 @@ class WeightsRecord:
         data: Preparation of its input images.
     """
 
-    model: VAEUNetConfig | DiscriminatorConfig
+    model: VAEUNetConfig | ResnetGeneratorConfig | DiscriminatorConfig | PatchDiscriminatorConfig
     data: DataConfig
 
 
 @frozen_config
 class AugmentationConfig:
-    """Strength of the random copy that every training sample gets in the training graph.
+    """Strength of the random changes that training samples get in the training graph.
 
     Attributes:
-        copies: Augmented copies per sample; 1 turns a batch of 4 into 8, 0 switches it off.
+        copies: Augmented copies per sample; 1 turns a batch of 4 into 8, 0 adds none.
+        in_place: Change the samples themselves, where there are no copies.
         flip: Probability of a left-right flip.
         rotation_degrees: Largest rotation either way.
         zoom: Largest relative change of size either way.
@@ -185,18 +187,25 @@ class AugmentationConfig:
         intensity: Largest relative change of contrast and gamma either way.
         warp_probability: Share of the copies that are rotated, zoomed and shifted (bilinear
             resampling blurs a little, so a share stays unwarped for the discriminator's sake).
+        separate_warps: Draw for rotation and zoom apart, with that probability each; otherwise
+            both happen, or neither.
     """
 
     copies: int = 1
+    in_place: bool = False
     flip: float = 0.5
     rotation_degrees: float = 8.0
     zoom: float = 0.08
     translation: float = 0.04
     intensity: float = 0.05
     warp_probability: float = 0.5
+    separate_warps: bool = False
 
     def __post_init__(self) -> None:
         require(self.copies in (0, 1), "copies", self.copies, "0 or 1")
+        require(
+            not (self.copies and self.in_place), "in_place", self.in_place, "False beside copies"
+        )
         for name in ("flip", "warp_probability"):
             value = getattr(self, name)
             require(0 <= value <= 1, name, value, "a probability from 0 to 1")
@@ -276,22 +285,33 @@ class OptimizerConfig:
         learning_rate: Rate of the generators at step 0.
         discriminator_learning_rate: The discriminators'; None takes the generators'.
         decay: Per-step decay as in the legacy Keras optimisers: lr / (1 + decay * step).
+        cosine_epochs: Passes over the data in which the rate falls to 0 along half a cosine (and
+            in which it rises again afterwards, as in PyTorch's CosineAnnealingLR); constant
+            within a pass. 0 for none.
         weight_decay: True (decoupled) weight decay; 0 for none.
         beta_1: Adam's first moment decay.
         beta_2: Adam's second moment decay.
-        ema_decay: Decay of the generators' averaged weights, which validate and are saved.
+        epsilon: Adam's guard against division by 0, added to the root of the second moment.
+        ema_decay: Decay of the generators' averaged weights, which validate and are saved; 0 for
+            the current weights.
+
+    Reference: Loshchilov & Hutter 2017, "SGDR" (cosine annealing, without restarts here).
     """
 
     learning_rate: float = 1e-4
     discriminator_learning_rate: float | None = None
     decay: float = 6e-8
+    cosine_epochs: int = 0
     weight_decay: float = 0.0
     beta_1: float = 0.5
     beta_2: float = 0.999
+    epsilon: float = 1e-7
     ema_decay: float = 0.999
 
     def __post_init__(self) -> None:
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        require(self.epsilon > 0, "epsilon", self.epsilon, "above 0")
+        require(self.cosine_epochs >= 0, "cosine_epochs", self.cosine_epochs, "0 or more")
         for name in ("beta_1", "beta_2", "ema_decay"):
             value = getattr(self, name)
             require(0 <= value < 1, name, value, "from 0 to below 1")
@@ -305,26 +325,38 @@ class CycleGANConfig:
         generator: Both generators' architecture.
         discriminator: Both discriminators' architecture.
         data: How files become inputs.
-        augmentation: The extra copy of every sample.
+        augmentation: Random changes of every sample, or of an extra copy of it.
         losses: Loss terms.
         optimizer: Both optimisers.
         batch_size: Pairs drawn per step, before augmentation copies.
         steps: Training steps of a full run.
-        steps_per_epoch: Steps between two validations; 0 takes one pass over the larger domain.
+        epochs: Passes over the larger domain of a full run, in place of `steps`; 0 for none.
+        epoch_steps: Steps of one pass, which a learning-rate schedule counts in; a run on files
+            sets it from their number.
+        steps_per_epoch: Steps between two validations; 0 takes `validation_epochs`.
+        validation_epochs: Passes over the larger domain between two validations.
+        best_by: What chooses `best/`: "realism" (the mean honest-cycle SSIM less the mean realism
+            gap) or "ssim" (the mean cycle SSIM, which a copy of the input wins).
         pool_size: Past translations kept for the discriminators; 0 for none.
         precision: "auto" picks mixed_bfloat16 where the hardware has it, else float32.
         seed: Seed of data order, augmentation and initial weights.
     """
 
-    generator: VAEUNetConfig = field(default_factory=VAEUNetConfig)
-    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    generator: VAEUNetConfig | ResnetGeneratorConfig = field(default_factory=VAEUNetConfig)
+    discriminator: DiscriminatorConfig | PatchDiscriminatorConfig = field(
+        default_factory=DiscriminatorConfig
+    )
     data: DataConfig = field(default_factory=DataConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     losses: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     batch_size: int = 4
     steps: int = 50_000
+    epochs: int = 0
+    epoch_steps: int = 1000
     steps_per_epoch: int = 0
+    validation_epochs: int = 1
+    best_by: Literal["realism", "ssim"] = "realism"
     pool_size: int = 50
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     seed: int = 0
@@ -346,6 +378,10 @@ class CycleGANConfig:
         )
         require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
         require(self.steps >= 1, "steps", self.steps, "at least 1")
+        require(self.epochs >= 0, "epochs", self.epochs, "0 or more")
+        for name in ("epoch_steps", "validation_epochs"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        require_choice("best_by", self.best_by, ("realism", "ssim"))
         in_step = self.batch_size * (1 + self.augmentation.copies)
         require(
             self.pool_size == 0 or self.pool_size >= in_step,

@@ -1,4 +1,4 @@
-"""Random copies of training images, computed in the training graph.
+"""Random variants of training images, computed in the training graph.
 
 TensorFlow only. Every random number is a function of the seed and the step, so that a resumed
 run augments as an uninterrupted one would.
@@ -26,9 +26,9 @@ def augment(images: tf.Tensor, config, seed: tf.Tensor, value_range: tuple[float
     count = images.shape[0] or tf.shape(images)[0]
     draws = tf.random.stateless_uniform((8, count), seed, -1.0, 1.0)
     flips = tf.where((draws[0] + 1) / 2 < config.flip, -1.0, 1.0)
-    warps = tf.cast((draws[1] + 1) / 2 < config.warp_probability, tf.float32)
-    angles = warps * draws[2] * (config.rotation_degrees * math.pi / 180)
-    zooms = 1 / (1 + warps * draws[3] * config.zoom)
+    turned, zoomed = _choose_warps(config, draws[1], seed)
+    angles = turned * draws[2] * (config.rotation_degrees * math.pi / 180)
+    zooms = 1 / (1 + zoomed * draws[3] * config.zoom)
     side = tf.cast(tf.shape(images)[1:3], tf.float32)
     shifts = [tf.round(draws[4 + axis] * config.translation * side[1 - axis]) for axis in range(2)]
     low, high = value_range
@@ -38,6 +38,14 @@ def augment(images: tf.Tensor, config, seed: tf.Tensor, value_range: tuple[float
     gamma = 1 + config.intensity * draws[7][:, None, None, None]
     unit = tf.pow(tf.clip_by_value(unit * gain, 1e-6, 1.0), gamma)
     return tf.clip_by_value(unit, 0.0, 1.0) * (high - low) + low
+
+
+def _choose_warps(config, draw, seed) -> list:
+    """Whether each image is rotated and zoomed: 1 or 0, two vectors (N,)."""
+    draws = [draw, draw]
+    if config.separate_warps:
+        draws = [draw, tf.random.stateless_uniform(tf.shape(draw), seed + 1, -1.0, 1.0)]
+    return [tf.cast((d + 1) / 2 < config.warp_probability, tf.float32) for d in draws]
 
 
 def _warp(unit, flips, angles, zooms, shifts, side):

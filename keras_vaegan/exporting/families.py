@@ -22,6 +22,7 @@ _GENERATOR_ROLES = {"g_target_weights.h5": "mri2ct", "g_source_weights.h5": "ct2
 _SINGLE_FILES = ("rrdbnet_weights.h5", "modality_unet_weights.h5")
 _LOADERS = {
     "VAEUNetConfig": "load_translation",
+    "ResnetGeneratorConfig": "load_translation",
     "RRDBNetConfig": "load_enhancement",
 }
 _MAPPED = (

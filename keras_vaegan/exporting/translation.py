@@ -36,7 +36,9 @@ class TranslationModule(tf.Module):
     def __init__(self, translator: Translator) -> None:
         super().__init__(name="translation")
         generator, self.data = translator.generator, translator.data
-        self.batch_size = translator.batch_size
+        # Without a latent the batches are free: of one, since instance normalisation is quickest
+        # where the graph knows the count.
+        self.batch_size = translator.batch_size if has_latent(generator) else 1
         self.weights = [variable.value for variable in generator.variables]
         self._call = lambda images, training: generator(images, training=training)
         unit = tf.TensorSpec((None, None, None, None), tf.float32)
@@ -137,6 +139,8 @@ class TranslationModule(tf.Module):
 
         def step(start, results):
             batch = squares[start : start + self.batch_size] * (high - low) + low
+            if self.batch_size == 1:
+                batch = tf.ensure_shape(batch, (1, *batch.shape[1:]))
             made = self._call(batch, training)
             made = tf.clip_by_value((tf.cast(made, tf.float32) - low) / (high - low), 0.0, 1.0)
             return start + self.batch_size, results.write(start // self.batch_size, made)

@@ -8,22 +8,30 @@ import keras
 
 from keras_vaegan.config import (
     DiscriminatorConfig,
+    PatchDiscriminatorConfig,
+    ResnetGeneratorConfig,
     RRDBNetConfig,
     VAEUNetConfig,
     WeightsRecord,
 )
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.discriminators import build_discriminator
+from keras_vaegan.models.layers import advance_spectral_norms
+from keras_vaegan.models.patch_discriminator import build_patch_discriminator
+from keras_vaegan.models.resnet import build_resnet_generator
 from keras_vaegan.models.rrdbnet import build_rrdbnet
 from keras_vaegan.models.running import run_generator
 from keras_vaegan.models.vae_unet import build_generator, with_latents
 
 __all__ = [
+    "advance_spectral_norms",
     "build_discriminator",
     "build_generator",
     "build_model",
     "build_rrdbnet",
     "find_builder",
+    "build_patch_discriminator",
+    "build_resnet_generator",
     "run_generator",
     "with_latents",
 ]
@@ -32,6 +40,8 @@ _BUILDERS = {
     VAEUNetConfig: build_generator,
     DiscriminatorConfig: build_discriminator,
     RRDBNetConfig: build_rrdbnet,
+    ResnetGeneratorConfig: build_resnet_generator,
+    PatchDiscriminatorConfig: build_patch_discriminator,
 }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from keras_vaegan.kernels import normalize_instances, pad_by_reflection
+
 
 @keras.saving.register_keras_serializable(package="keras_vaegan")
 class Sampling(keras.layers.Layer):
@@ -112,6 +114,120 @@ class GroupNormalization(keras.layers.GroupNormalization):
 
 
 @keras.saving.register_keras_serializable(package="keras_vaegan")
+class InstanceNormalization(keras.layers.Layer):
+    """Give every channel of every image zero mean and unit variance; no weights.
+
+    Args:
+        epsilon: Added to the variance.
+
+    Inputs: (N, H, W, C). Returns: the same shape; statistics are float32 in any precision.
+
+    Reference: Ulyanov et al. 2016, "Instance Normalization"; without scale and shift, as in
+    PyTorch's default and in System C (see its parameter count).
+    """
+
+    def __init__(self, epsilon: float = 1e-5, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def call(self, inputs):
+        return normalize_instances(inputs, self.epsilon)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "epsilon": self.epsilon}
+
+
+@keras.saving.register_keras_serializable(package="keras_vaegan")
+class SpectralConv2D(keras.layers.Layer):
+    """Convolution whose kernel is divided by its largest singular value.
+
+    The value is estimated from a vector that `advance` moves by one power iteration. Calls leave
+    the vector alone, so that any number of calls in a training step sees one and the same kernel;
+    who trains the layer calls `advance` once a step (`advance_spectral_norms` for a model).
+
+    Args:
+        filters, kernel_size, strides: As in `keras.layers.Conv2D`.
+        padding: "same" or "valid".
+        kernel_initializer: Of the kernel before its division.
+        seed: Seed of the first vector.
+
+    Inputs: (N, H, W, C). Returns: (N, H', W', filters).
+
+    Reference: Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks".
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        strides: int = 1,
+        padding: str = "same",
+        kernel_initializer="glorot_uniform",
+        seed: int = 0,
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.filters, self.kernel_size, self.strides = filters, kernel_size, strides
+        self.padding, self.seed = padding, seed
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape) -> None:
+        shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
+        # Singular values are float32 in any precision: no automatic cast of these two.
+        self.kernel = self.add_weight(
+            shape=shape, initializer=self.kernel_initializer, autocast=False, name="kernel"
+        )
+        self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
+        self.vector_u = self.add_weight(
+            shape=(self.filters,),
+            initializer=keras.initializers.RandomNormal(stddev=1.0, seed=self.seed),
+            trainable=False,
+            autocast=False,
+            name="vector_u",
+        )
+
+    def call(self, inputs):
+        matrix = ops.reshape(self.kernel, (-1, self.filters))
+        unit = _normalize(ops.stop_gradient(ops.convert_to_tensor(self.vector_u)))
+        sigma = ops.norm(ops.matmul(matrix, unit[:, None]))
+        kernel = ops.cast(self.kernel / sigma, inputs.dtype)
+        outputs = ops.conv(inputs, kernel, strides=self.strides, padding=self.padding)
+        return outputs + ops.cast(self.bias, outputs.dtype)
+
+    def advance(self) -> None:
+        """Move the vector by one power iteration towards the largest singular value's."""
+        matrix = ops.reshape(self.kernel, (-1, self.filters))
+        v = _normalize(ops.matmul(matrix, self.vector_u[:, None]))
+        self.vector_u.assign(_normalize(ops.matmul(ops.transpose(matrix), v))[:, 0])
+
+    def compute_output_shape(self, input_shape):
+        lost = 0 if self.padding == "same" else self.kernel_size - 1
+        sides = [side and -(-(side - lost) // self.strides) for side in input_shape[1:3]]
+        return (input_shape[0], *sides, self.filters)
+
+    def get_config(self) -> dict:
+        names = ("filters", "kernel_size", "strides", "padding", "seed")
+        fields = {name: getattr(self, name) for name in names}
+        fields["kernel_initializer"] = keras.initializers.serialize(self.kernel_initializer)
+        return {**super().get_config(), **fields}
+
+
+def advance_spectral_norms(model: keras.Model) -> None:
+    """Take one power iteration in every `SpectralConv2D` of a model."""
+    for layer in model.layers:
+        if isinstance(layer, SpectralConv2D):
+            layer.advance()
+
+
+def _normalize(vector):
+    """A vector of length 1."""
+    return vector / ops.maximum(ops.norm(vector), 1e-12)
+
+
+@keras.saving.register_keras_serializable(package="keras_vaegan")
 class AverageChannels(keras.layers.Layer):
     """Replace every channel by the channels' mean: a gray image stays gray.
 
@@ -197,8 +313,10 @@ class ReflectionPadding2D(keras.layers.Layer):
 
     def call(self, inputs):
         rows, columns = self.padding
-        pads = ((0, 0), (rows, rows), (columns, columns), (0, 0))
-        return ops.pad(inputs, pads, mode="reflect")
+        if not (inputs.shape[1] and inputs.shape[2]):
+            pads = ((0, 0), (rows, rows), (columns, columns), (0, 0))
+            return ops.pad(inputs, pads, mode="reflect")
+        return pad_by_reflection(inputs, rows, columns)
 
     def compute_output_shape(self, input_shape):
         count, height, width, channels = input_shape

@@ -58,8 +58,14 @@ def build_generator(config: VAEUNetConfig | None = None, **fields) -> keras.Mode
 
 
 def with_latents(generator: keras.Model) -> keras.Model:
-    """View a generator as image -> (image, z_mean, z_log_var), sharing every weight."""
-    latents = [generator.get_layer(name).output for name in ("z_mean", "z_log_var")]
+    """View a generator as image -> (image, z_mean, z_log_var), sharing every weight.
+
+    A generator without a latent comes back as it is.
+    """
+    names = {layer.name for layer in generator.layers}
+    latents = [generator.get_layer(n).output for n in ("z_mean", "z_log_var") if n in names]
+    if not latents:
+        return generator
     return keras.Model(generator.input, [generator.output, *latents], name=f"{generator.name}_vae")
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
 from keras_vaegan.config import VALUE_RANGES, CycleGANConfig, WeightsRecord
 from keras_vaegan.data.augment import augment
-from keras_vaegan.models import build_discriminator, build_generator, with_latents
+from keras_vaegan.models import advance_spectral_norms, build_model, with_latents
 from keras_vaegan.trainers.distribution import resolve_precision, should_compile_with_xla
 from keras_vaegan.trainers.image_pool import ImagePool
 from keras_vaegan.trainers.losses import (
@@ -24,6 +24,7 @@ from keras_vaegan.trainers.losses import (
     mean_absolute_error,
     ssim_loss,
 )
+from keras_vaegan.trainers.schedules import make_schedule
 
 WEIGHT_FILES = {
     "g_target": "g_target_weights.h5",
@@ -45,7 +46,8 @@ class CycleGAN(keras.Model):
         config: The run.
         g_target, g_source, d_source, d_target: Networks; built from the config where not given.
 
-    Reference: Zhu et al. 2017 (CycleGAN) with System A's latent and multi-scale discriminators.
+    Reference: Zhu et al. 2017 (CycleGAN), with System A's latent and multi-scale discriminators
+    or System C's networks.
     """
 
     def __init__(
@@ -54,10 +56,10 @@ class CycleGAN(keras.Model):
         super().__init__(name="cyclegan")
         self.config = config
         self.parts = _seed_parts(config)
-        self.g_target = g_target or build_generator(self.parts["g_target"])
-        self.g_source = g_source or build_generator(self.parts["g_source"])
-        self.d_source = d_source or build_discriminator(self.parts["d_source"])
-        self.d_target = d_target or build_discriminator(self.parts["d_target"])
+        self.g_target = g_target or build_model(self.parts["g_target"])
+        self.g_source = g_source or build_model(self.parts["g_source"])
+        self.d_source = d_source or build_model(self.parts["d_source"])
+        self.d_target = d_target or build_model(self.parts["d_target"])
         self.g_target_ema = _copy(self.g_target)
         self.g_source_ema = _copy(self.g_source)
         self._g_target_vae = with_latents(self.g_target)
@@ -74,10 +76,9 @@ class CycleGAN(keras.Model):
     def compile(self, g_optimizer=None, d_optimizer=None, **kwargs) -> None:
         """Set the two optimisers; those of the config where none is given."""
         rates = self.config.optimizer
-        self.g_optimizer = g_optimizer or _make_optimizer(rates, rates.learning_rate)
-        self.d_optimizer = d_optimizer or _make_optimizer(
-            rates, rates.discriminator_learning_rate or rates.learning_rate
-        )
+        judge_rate = rates.discriminator_learning_rate or rates.learning_rate
+        self.g_optimizer = g_optimizer or _make_optimizer(self.config, rates.learning_rate)
+        self.d_optimizer = d_optimizer or _make_optimizer(self.config, judge_rate)
         if resolve_precision(self.config.precision) == "mixed_float16":
             self.g_optimizer = keras.optimizers.LossScaleOptimizer(self.g_optimizer)
             self.d_optimizer = keras.optimizers.LossScaleOptimizer(self.d_optimizer)
@@ -114,8 +115,10 @@ class CycleGAN(keras.Model):
         """
         source, target = _unpack_pair(data)
         seeds = self._step_seeds()
-        source = self._with_augmented_copy(source, seeds["augment_source"])
-        target = self._with_augmented_copy(target, seeds["augment_target"])
+        source = self._augment(source, seeds["augment_source"])
+        target = self._augment(target, seeds["augment_target"])
+        for judge in (self.d_source, self.d_target):
+            advance_spectral_norms(judge)
         fakes, logs = self._update_generators(source, target, seeds["noise"])
         fake_source = self.pool_source.query(fakes[0], seeds["pool_source"])
         fake_target = self.pool_target.query(fakes[1], seeds["pool_target"])
@@ -134,13 +137,13 @@ class CycleGAN(keras.Model):
             for index, name in enumerate(SEED_STREAMS)
         }
 
-    def _with_augmented_copy(self, images, seed):
-        """(N, ...) -> (2N, ...): the batch and one random variant of each image."""
+    def _augment(self, images, seed):
+        """(N, ...) -> (2N, ...) with a random variant of each image, or (N, ...) in place."""
         settings = self.config.augmentation
-        if not settings.copies:
+        if not settings.copies and not settings.in_place:
             return images
-        value_range = VALUE_RANGES[self.config.data.value_range]
-        return tf.concat([images, augment(images, settings, seed, value_range)], axis=0)
+        variants = augment(images, settings, seed, VALUE_RANGES[self.config.data.value_range])
+        return variants if settings.in_place else tf.concat([images, variants], axis=0)
 
     def _update_generators(self, source, target, seed):
         """One step of both generators. Returns ((fake_source, fake_target), losses)."""
@@ -157,22 +160,23 @@ class CycleGAN(keras.Model):
         use_identity = settings.identity_weight > 0
         inputs_t = tf.concat([source, target], 0) if use_identity else source
         inputs_s = tf.concat([target, source], 0) if use_identity else target
-        output_t, *latent_t = self._g_target_vae(inputs_t, training=True)
-        output_s, *latent_s = self._g_source_vae(inputs_s, training=True)
+        output_t, *latent_t = _as_list(self._g_target_vae(inputs_t, training=True))
+        output_s, *latent_s = _as_list(self._g_source_vae(inputs_s, training=True))
         fake_target, same_target = tf.split(output_t, 2) if use_identity else (output_t, None)
         fake_source, same_source = tf.split(output_s, 2) if use_identity else (output_s, None)
-        cycled_source, *latent_cs = self._g_source_vae(
-            self._hide_nothing(fake_target, seed), training=True
+        cycled_source, *latent_cs = _as_list(
+            self._g_source_vae(self._hide_nothing(fake_target, seed), training=True)
         )
-        cycled_target, *latent_ct = self._g_target_vae(
-            self._hide_nothing(fake_source, seed + 1), training=True
+        cycled_target, *latent_ct = _as_list(
+            self._g_target_vae(self._hide_nothing(fake_source, seed + 1), training=True)
         )
         losses = {}
         for name, fake, judge in (
             ("target", fake_target, self.d_target),
             ("source", fake_source, self.d_source),
         ):
-            heads = adversarial_loss(judge(fake, training=True), True, settings.adversarial)
+            maps = _as_list(judge(fake, training=True))
+            heads = adversarial_loss(maps, True, settings.adversarial)
             losses[f"adversarial_{name}"] = tf.add_n(heads) / len(heads)
         for name, image, cycled in (
             ("source", source, cycled_source),
@@ -186,8 +190,9 @@ class CycleGAN(keras.Model):
         if use_identity:
             losses["identity_target"] = mean_absolute_error(target, same_target)
             losses["identity_source"] = mean_absolute_error(source, same_source)
-        losses["kl_target"] = (kl_loss(*latent_t) + kl_loss(*latent_ct)) / 2
-        losses["kl_source"] = (kl_loss(*latent_s) + kl_loss(*latent_cs)) / 2
+        if latent_t:
+            losses["kl_target"] = (kl_loss(*latent_t) + kl_loss(*latent_ct)) / 2
+            losses["kl_source"] = (kl_loss(*latent_s) + kl_loss(*latent_cs)) / 2
         return (fake_source, fake_target), losses
 
     def _start_losses(self, name: str, image, fake) -> dict:
@@ -246,7 +251,7 @@ class CycleGAN(keras.Model):
         independent = self.config.losses.discriminator_gradients == "independent"
         images = tf.concat([real, tf.stop_gradient(fake)], axis=0)
         with tf.GradientTape(persistent=independent) as tape:
-            maps = [tf.split(scores, 2) for scores in judge(images, training=True)]
+            maps = [tf.split(scores, 2) for scores in _as_list(judge(images, training=True))]
             real_losses = adversarial_loss([real for real, _ in maps], True, kind)
             fake_losses = adversarial_loss([fake for _, fake in maps], False, kind)
             heads = [0.5 * (r + f) for r, f in zip(real_losses, fake_losses, strict=True)]
@@ -357,6 +362,11 @@ class CycleGAN(keras.Model):
                 os.replace(Path(temporary) / file, folder / file)
 
 
+def _as_list(outputs) -> list:
+    """A model's outputs as a list, however many there are."""
+    return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+
+
 def _unpack_pair(data) -> tuple:
     """(source, target) from a dataset's element or from `train_on_batch((source, target))`."""
     first, second, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -383,10 +393,11 @@ def _copy(model: keras.Model) -> keras.Model:
     return copy
 
 
-def _make_optimizer(rates, learning_rate: float) -> keras.optimizers.Optimizer:
-    """Adam (AdamW where weight decay is asked for) with the legacy per-step decay."""
-    schedule = keras.optimizers.schedules.InverseTimeDecay(learning_rate, 1, rates.decay)
-    settings = {"beta_1": rates.beta_1, "beta_2": rates.beta_2, "epsilon": 1e-7}
+def _make_optimizer(config: CycleGANConfig, learning_rate: float) -> keras.optimizers.Optimizer:
+    """Adam, or AdamW where weight decay is asked for, with the config's schedule."""
+    rates = config.optimizer
+    schedule = make_schedule(rates, learning_rate, config.epoch_steps)
+    settings = {"beta_1": rates.beta_1, "beta_2": rates.beta_2, "epsilon": rates.epsilon}
     if rates.weight_decay:
         return keras.optimizers.AdamW(schedule, weight_decay=rates.weight_decay, **settings)
     return keras.optimizers.Adam(schedule, **settings)

@@ -59,9 +59,10 @@ def train_cyclegan(
     ct, ct_held = _hold_back(load_images(root / "trainA", config.data)[0], config)
     _check_counts(config, mri, ct)
     one_pass = max(len(mri), len(ct)) // config.batch_size
-    steps_per_epoch = config.steps_per_epoch or one_pass
+    steps_per_epoch = config.steps_per_epoch or config.validation_epochs * one_pass
+    epochs = epochs or config.epochs
     steps = epochs * one_pass if epochs else config.steps
-    config = dataclasses.replace(config, steps=steps)
+    config = dataclasses.replace(config, steps=steps, epoch_steps=one_pass)
     trainer = build_trainer(config)
     past = load_run_state(trainer, out / "state") if resume else {}
     write_run_config(out, config)
@@ -92,8 +93,9 @@ def train_cyclegan(
 class CycleGANRecorder(RunRecorder):
     """Judge both directions on held-back images, and draw them.
 
-    The score is the mean honest-cycle SSIM less the mean realism gap of both directions: a
-    network that copies its input scores about 0, and so does one that forgets the anatomy.
+    By default the score is the mean honest-cycle SSIM less the mean realism gap of both
+    directions: a network that copies its input scores about 0, and so does one that forgets the
+    anatomy. With `best_by="ssim"` it is the mean cycle SSIM.
 
     Args:
         folder: Run folder.
@@ -119,7 +121,7 @@ class CycleGANRecorder(RunRecorder):
             self.ct,
         )
         self._write_samples(result, step)
-        return summarise(result.metrics)
+        return summarise(result.metrics, self.model.config.best_by)
 
     def _write_samples(self, result: TranslationResult, step: int) -> None:
         """Write the grid of both directions."""
@@ -127,8 +129,8 @@ class CycleGANRecorder(RunRecorder):
         write_image(self.folder / "samples" / f"step_{step:06d}.png", grid)
 
 
-def summarise(metrics: dict) -> dict:
-    """Flatten an evaluation to the columns of history.csv, and score it."""
+def summarise(metrics: dict, best_by: str = "realism") -> dict:
+    """Flatten an evaluation to the columns of history.csv, and score it by `best_by`."""
     row = {}
     for name in ("ct", "mri"):
         for kind in ("cycle", "honest_cycle"):
@@ -137,9 +139,11 @@ def summarise(metrics: dict) -> dict:
         for group, gap in metrics["realism"][name]["gap"].items():
             row[f"val_gap_{group}_{name}"] = gap
         row[f"val_copy_{name}"] = metrics["realism"][name]["copy"]
-    similarity = (row["val_honest_cycle_ssim_ct"] + row["val_honest_cycle_ssim_mri"]) / 2
-    gaps = [row[f"val_gap_all_{name}"] for name in ("ct", "mri")]
-    row["val_score"] = similarity - sum(1.0 if gap is None else gap for gap in gaps) / 2
+    kind = "cycle" if best_by == "ssim" else "honest_cycle"
+    row["val_score"] = (row[f"val_{kind}_ssim_ct"] + row[f"val_{kind}_ssim_mri"]) / 2
+    if best_by == "realism":
+        gaps = [row[f"val_gap_all_{name}"] for name in ("ct", "mri")]
+        row["val_score"] -= sum(1.0 if gap is None else gap for gap in gaps) / 2
     return {name: value for name, value in row.items() if value is not None}
 
 

@@ -12,13 +12,19 @@ import tensorflow as tf
 from keras_vaegan import export
 from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
 from keras_vaegan.checkpoints.manifest import compute_sha256
-from keras_vaegan.config import RRDBNetConfig, VAEUNetConfig, WeightsRecord, resize_config
+from keras_vaegan.config import (
+    ResnetGeneratorConfig,
+    RRDBNetConfig,
+    VAEUNetConfig,
+    WeightsRecord,
+    resize_config,
+)
 from keras_vaegan.data.image import list_images, read_image
 from keras_vaegan.enhancement import Enhancer
 from keras_vaegan.exporting.families import open_network
 from keras_vaegan.exporting.saved_model import export_saved_model
 from keras_vaegan.inference import Translator
-from keras_vaegan.models import build_generator, build_rrdbnet
+from keras_vaegan.models import build_generator, build_resnet_generator, build_rrdbnet
 from keras_vaegan.presets import get_preset
 
 RNG = np.random.default_rng(0)
@@ -61,6 +67,21 @@ def exported(tmp_path_factory):
     file = write_generator(folder / "g_target_weights.h5")
     export_saved_model(file, folder / "model")
     return file, tf.saved_model.load(str(folder / "model")), folder / "model"
+
+
+def test_a_generator_without_latent(tmp_path):
+    """A ResNet: no signature for samples, batches of any size."""
+    config = ResnetGeneratorConfig(32, filters=(4, 8), kernel_size=3, num_residual_blocks=1)
+    model = build_resnet_generator(config)
+    record = WeightsRecord(config, dataclasses.replace(make_record().data, align="none"))
+    save_legacy_h5(model, tmp_path / "g_source_weights.h5", record)
+    network = open_network(tmp_path, "ct2mri")
+    assert not any("uncertainty" in name for name in network.module.make_signatures())
+    images = np.stack([make_image((40, 52), "float32") * scale for scale in (1, 2, 3)])[..., None]
+    made = network.module.translate(tf.constant(images))["translation"].numpy()
+    translator = Translator.load(tmp_path, "ct2mri")
+    for image, answer in zip(images[..., 0], made[..., 0], strict=True):
+        assert_same(answer, translator.translate(image)[0], "float32")
 
 
 def make_image(shape, dtype):

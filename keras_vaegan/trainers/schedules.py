@@ -1,0 +1,58 @@
+"""Learning rates as functions of the optimiser's own step count, which a run's state holds."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+from keras import ops
+
+from keras_vaegan.config import OptimizerConfig
+
+
+class DecayedCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """Cosine annealing by passes over the data, with the legacy Keras decay per step.
+
+    In pass e the rate is rate / (1 + decay * step) * (1 + cos(pi e / cosine_epochs)) / 2.
+
+    Args:
+        learning_rate: Rate at step 0.
+        decay: Per-step decay; 0 for none.
+        cosine_epochs: Passes until the rate is 0, after which it rises again; 0 for no cosine.
+        epoch_steps: Steps of a pass.
+
+    Reference: Loshchilov & Hutter 2017, "SGDR", equation 5, without restarts.
+    """
+
+    def __init__(
+        self, learning_rate: float, decay: float, cosine_epochs: int, epoch_steps: int
+    ) -> None:
+        self.learning_rate = learning_rate
+        self.decay = decay
+        self.cosine_epochs = cosine_epochs
+        self.epoch_steps = epoch_steps
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        rate = self.learning_rate / (1.0 + self.decay * step)
+        if self.cosine_epochs:
+            epoch = ops.floor((step + 0.5) / self.epoch_steps)
+            rate = rate * (1.0 + ops.cos(math.pi * epoch / self.cosine_epochs)) / 2
+        return rate
+
+    def get_config(self) -> dict:
+        names = ("learning_rate", "decay", "cosine_epochs", "epoch_steps")
+        return {name: getattr(self, name) for name in names}
+
+
+def make_schedule(
+    rates: OptimizerConfig, learning_rate: float, epoch_steps: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """The schedule that a config describes.
+
+    Args:
+        rates: Its `decay` and `cosine_epochs` are used.
+        learning_rate: Rate at step 0.
+        epoch_steps: Steps of a pass over the data.
+    """
+    return DecayedCosine(learning_rate, rates.decay, rates.cosine_epochs, epoch_steps)
