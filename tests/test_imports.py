@@ -33,7 +33,8 @@ ALLOWED = {
     "evaluation": {"data"},
     "checkpoints": {"models"},
     "trainers": {"models", "checkpoints", "data", "evaluation"},
-    "inference": {"models", "checkpoints", "trainers", "data"},
+    "enhancement": {"models", "checkpoints", "data"},
+    "inference": {"models", "checkpoints", "trainers", "data", "enhancement"},
     "exporting": {"models", "checkpoints", "data", "inference", "enhancement", "__init__"},
 }
 COMMAND_PARTS = {*ALLOWED, *COMMANDS, "__init__"}

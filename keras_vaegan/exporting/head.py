@@ -9,6 +9,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from keras_vaegan.data.alignment import THRESHOLD_SHARE
+from keras_vaegan.exporting.pieces import join_parts, number_runs
 
 SMALLEST_SHARE = 0.02  # of the frame, for the head's area and the opening's side
 FLOAT_EPSILON = 1.1920929e-07
@@ -111,10 +112,10 @@ def find_largest_piece(mask):
         (box, area): (4,) int32 top, left, height, width, and the piece's pixels, int32 (both 0
         where the mask is empty).
     """
-    starts = tf.logical_and(mask, tf.logical_not(_shift(mask, 1)))
-    ends = tf.logical_and(mask, tf.logical_not(_shift(mask, -1)))
+    numbers, starts = number_runs(mask)
+    ends = tf.logical_and(mask, tf.logical_not(tf.pad(mask, [[0, 0], [0, 1]])[:, 1:]))
     first, last = tf.where(starts, name="starts"), tf.where(ends, name="ends")
-    labels = _join_runs(mask, starts, ends)
+    labels = _join_runs(mask, numbers, starts, ends)
     count = tf.shape(labels)[0]
     row, left, right = (tf.cast(v, tf.int32) for v in (first[:, 0], first[:, 1], last[:, 1]))
     areas = tf.math.unsorted_segment_sum(right - left + 1, labels, count)
@@ -133,10 +134,8 @@ def find_largest_piece(mask):
     return tf.cond(count > 0, measure, lambda: (tf.zeros([4], tf.int32), tf.constant(0)))
 
 
-def _join_runs(mask, starts, ends):
+def _join_runs(mask, numbers, starts, ends):
     """(R,) int32: for every run, in reading order, the least number of the runs of its piece."""
-    numbers = tf.cumsum(tf.cast(tf.reshape(starts, [-1]), tf.int32)) - 1
-    numbers = tf.reshape(numbers, tf.shape(mask))
     upper, lower = mask[:-1], mask[1:]
     touching = [
         # Runs above each other: where they first overlap, one of them starts.
@@ -158,19 +157,7 @@ def _join_runs(mask, starts, ends):
             )
         )
     one, two = (tf.concat(side, axis=0) for side in zip(*pairs, strict=True))
-    count = tf.reduce_sum(tf.cast(starts, tf.int32))
-
-    def lower_labels(labels, _):
-        a, b = tf.gather(labels, one), tf.gather(labels, two)
-        least = tf.minimum(a, b)
-        targets = tf.concat([one, two, a, b], axis=0)[:, None]
-        new = tf.tensor_scatter_nd_min(labels, targets, tf.tile(least, [4]))
-        new = tf.gather(new, new)
-        return new, tf.reduce_any(tf.not_equal(new, labels))
-
-    return tf.while_loop(
-        lambda labels, changed: changed, lower_labels, (tf.range(count), tf.constant(True))
-    )[0]
+    return join_parts(tf.reduce_sum(tf.cast(starts, tf.int32)), one, two)
 
 
 def _fixed_point_kernel(sigma):
@@ -202,10 +189,3 @@ def _sum_windows(values, side):
     sums = tf.cumsum(tf.pad(values, [pads, [0, 0]]), axis=0)
     sums = tf.cumsum(tf.pad(sums[side:] - sums[:-side], [[0, 0], pads]), axis=1)
     return sums[:, side:] - sums[:, :-side]
-
-
-def _shift(mask, step: int):
-    """A mask moved by one pixel to the right (1) or left (-1); False comes in."""
-    if step > 0:
-        return tf.pad(mask, [[0, 0], [1, 0]])[:, :-1]
-    return tf.pad(mask, [[0, 0], [0, 1]])[:, 1:]

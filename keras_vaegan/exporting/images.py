@@ -14,6 +14,11 @@ def graph_function(function, signature=None):
     return tf.function(function, input_signature=signature, autograph=False)
 
 
+def expect(condition, message: str, value):
+    """An assertion whose message ends in the offending value."""
+    return tf.debugging.Assert(condition, [message, value], summarize=8)
+
+
 def check_images(images, smallest_side: int):
     """Refuse what cannot be processed, by an error of the graph that says what was expected.
 
@@ -26,13 +31,13 @@ def check_images(images, smallest_side: int):
     """
     shape = tf.shape(images)
     checks = [
-        _expect(shape[0] > 0, "empty batch: expected (N, H, W, C) with at least one image", shape),
-        _expect(
+        expect(shape[0] > 0, "empty batch: expected (N, H, W, C) with at least one image", shape),
+        expect(
             tf.logical_or(tf.equal(shape[3], 1), tf.equal(shape[3], 3)),
             "expected images of 1 or 3 channels, (N, H, W, C); got the shape",
             shape,
         ),
-        _expect(
+        expect(
             tf.reduce_min(shape[1:3]) >= smallest_side,
             f"image too small: expected at least {smallest_side} pixels a side; got the shape",
             shape,
@@ -41,7 +46,7 @@ def check_images(images, smallest_side: int):
     if images.dtype.is_floating:
         finite = tf.reduce_all(tf.math.is_finite(images))
         checks.append(
-            _expect(finite, "images hold NaN or infinite values: expected finite ones", shape)
+            expect(finite, "images hold NaN or infinite values: expected finite ones", shape)
         )
     with tf.control_dependencies(checks):
         return tf.identity(images)
@@ -49,7 +54,7 @@ def check_images(images, smallest_side: int):
 
 def check_at_least(value, least: int, name: str):
     """Refuse a number that is too small; returns it for use in its place."""
-    check = _expect(value >= least, f"{name}: expected at least {least}; got", value)
+    check = expect(value >= least, f"{name}: expected at least {least}; got", value)
     with tf.control_dependencies([check]):
         return tf.identity(value)
 
@@ -113,8 +118,3 @@ def match_channels(images, given):
     return tf.cond(
         tf.equal(given, 1), lambda: tf.reduce_mean(images, axis=-1, keepdims=True), lambda: images
     )
-
-
-def _expect(condition, message: str, value):
-    """An assertion whose message ends in the offending value."""
-    return tf.debugging.Assert(condition, [message, value], summarize=8)
