@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_vaegan.checkpoints.architecture import find_generator_file, parse_config
 from keras_vaegan.checkpoints.h5_file import read_weight_file
 from keras_vaegan.checkpoints.infer import infer_config
+from keras_vaegan.checkpoints.manifest import find_row
 from keras_vaegan.config import VALUE_RANGES, WeightsRecord
 from keras_vaegan.errors import InputError
 
@@ -44,6 +46,7 @@ class Exportable:
         intensities: How values are mapped on the way in and out.
         caveats: What a user must know of its results.
         config: The weight file's config, or None for another code's architecture.
+        row: What the manifest beside the file says of it, or nothing.
     """
 
     file: Path
@@ -53,6 +56,7 @@ class Exportable:
     intensities: str
     caveats: tuple[str, ...]
     config: Any = None
+    row: dict = field(default_factory=dict)
 
 
 def find_weight_file(path: str | Path, direction: str | None = None) -> Path:
@@ -103,7 +107,8 @@ def open_network(path: str | Path, direction: str | None = None, tile: int = 256
             f"{file} holds a network of {kind}: expected one of {', '.join(_LOADERS)}; export a "
             "generator"
         )
-    return globals()[name](file, config, tile)
+    row = find_row(file) or {}
+    return dataclasses.replace(globals()[name](file, config, tile), row=row)
 
 
 def load_translation(file: Path, config, tile: int) -> Exportable:

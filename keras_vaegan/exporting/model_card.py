@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from keras_vaegan import __version__
-from keras_vaegan.checkpoints.manifest import compute_sha256, find_row
+from keras_vaegan.checkpoints.manifest import compute_sha256
 from keras_vaegan.config import config_to_json
 from keras_vaegan.errors import InputError
 from keras_vaegan.exporting.families import Exportable
@@ -37,8 +37,7 @@ def write_model_card(
     Raises:
         InputError: a record beside the weights is damaged.
     """
-    row = find_row(network.file) or {}
-    folder = network.file.parent
+    row, folder = network.row, network.file.parent
     run = folder.parent if folder.name == "best" else folder
     training = _describe_run(run) if not row else _describe_row(row)
     metrics = row.get("metrics") or _read_json(run / "metrics.json")

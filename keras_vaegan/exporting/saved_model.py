@@ -38,8 +38,8 @@ def export_saved_model(
     """
     check_new_folder(out)
     network = open_network(weights, direction, tile)
-    signatures = network.module.make_signatures()
     with atomic_folder(out) as folder:
+        signatures = network.module.make_signatures()
         try:
             tf.saved_model.save(network.module, str(folder), signatures)
         except tf.errors.OpError as error:
