@@ -35,7 +35,15 @@ ALLOWED = {
     "trainers": {"models", "checkpoints", "data", "evaluation"},
     "enhancement": {"models", "checkpoints", "data"},
     "inference": {"models", "checkpoints", "trainers", "data", "enhancement"},
-    "exporting": {"models", "checkpoints", "data", "inference", "enhancement", "__init__"},
+    "exporting": {
+        "models",
+        "checkpoints",
+        "data",
+        "enhancement",
+        "inference",
+        "synthesis",
+        "__init__",
+    },
 }
 COMMAND_PARTS = {*ALLOWED, *COMMANDS, "__init__"}
 TENSORFLOW_FREE = (

@@ -26,6 +26,7 @@ _LOADERS = {
     "VAEUNetConfig": "load_translation",
     "ResnetGeneratorConfig": "load_translation",
     "RRDBNetConfig": "load_enhancement",
+    "ModalityUNetConfig": "load_synthesis",
 }
 _MAPPED = (
     "8 and 16-bit values are divided by 255 and 65535; each float image is mapped by its own "
@@ -158,6 +159,36 @@ def load_enhancement(file: Path, config, tile: int) -> Exportable:
         f"Makes images {enhancer.scale} times as large along each axis, in {tiles}.",
         f"{_MAPPED} The network works on [0, 1]; its result is clipped and takes the way back.",
         ("Fine structure of an enlarged image is made up to look likely; it was not measured.",),
+        config,
+    )
+
+
+def load_synthesis(file: Path, config, tile: int) -> Exportable:
+    """A missing-modality network."""
+    module = importlib.import_module("keras_vaegan.exporting.synthesis")
+    from keras_vaegan.checkpoints.modality import load_modality_unet
+    from keras_vaegan.data.slices import list_inputs, list_targets
+    from keras_vaegan.models import fold_normalization
+
+    network, _, data = load_modality_unet(file)
+    targets = list_targets(config)
+    closest = ", ".join(f"{module.find_closest(target)} for {target}" for target in targets)
+    low, high = data.percentiles
+    what = targets[0] if len(targets) == 1 else "one missing contrast"
+    return Exportable(
+        file,
+        module.SynthesisModule(fold_normalization(network, config), config, data),
+        f"Synthesis of {what} from other MRI contrasts",
+        f"Makes {what} of a skull-stripped brain from {', '.join(list_inputs(targets[0]))}"
+        f"{'' if len(targets) == 1 else ' and so on'}: whole volumes, slice by slice.",
+        "Volumes are (X, Y, Z) float32 on one grid, axes right, front and up, in a constant "
+        "background of any value. Of each volume the brain's "
+        f"{low:g}th to {high:g}th percentile become 0 to 1; the result takes the range of the "
+        f"input closest to it ({closest}), and its background outside the brain.",
+        (
+            "A made contrast shows what the network expects to see. It can leave out or invent "
+            "a lesion.",
+        ),
         config,
     )
 

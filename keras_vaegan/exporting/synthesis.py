@@ -5,11 +5,12 @@ from __future__ import annotations
 import tensorflow as tf
 
 from keras_vaegan.config.modality import MODALITIES
+from keras_vaegan.data.brats import Case
 from keras_vaegan.data.intensity import BACKGROUND_SHARE, SMALLEST_BRAIN
 from keras_vaegan.data.slices import list_inputs, list_targets, make_blending_weights
 from keras_vaegan.exporting.images import expect, graph_function
 from keras_vaegan.exporting.pieces import fill_holes
-from keras_vaegan.synthesis import CLOSEST
+from keras_vaegan.synthesis import choose_reference
 
 
 class SynthesisModule(tf.Module):
@@ -65,6 +66,7 @@ class SynthesisModule(tf.Module):
             tf.shape(brain),
         )
         with tf.control_dependencies([check]):
+            brain = tf.identity(brain)
             ranges = {
                 name: measure_range(tf.boolean_mask(values, brain), self.data.percentiles)
                 for name, values in volumes.items()
@@ -76,9 +78,9 @@ class SynthesisModule(tf.Module):
                 unit = tf.clip_by_value((volumes[modality] - low) / (high - low), 0.0, 1.0)
                 units.append(tf.where(brain, unit, 0.0))
             else:
-                units.append(tf.zeros_like(units[-1] if units else volumes[list_inputs(target)[0]]))
+                units.append(tf.zeros(tf.shape(brain)))
         made = self._run(tf.stack(units, axis=-1), brain, target)
-        closest = next(name for name in CLOSEST[target] if name in volumes)
+        closest = find_closest(target)
         low, high = ranges[closest]
         return {"synthesis": tf.where(brain, made * (high - low) + low, backgrounds[closest])}
 
@@ -138,6 +140,12 @@ class SynthesisModule(tf.Module):
             return tf.stack([plane for k, plane in enumerate(planes) if k != index], axis=-1)
         code = [tf.fill(tf.shape(planes[0]), float(k == index)) for k in range(len(MODALITIES))]
         return tf.stack([*planes, *code], axis=-1)
+
+
+def find_closest(target: str) -> str:
+    """The input whose intensity range a made contrast takes."""
+    names = {name: name for name in list_inputs(target)}
+    return choose_reference(Case("", None, names), target)
 
 
 def check_volumes(volumes: dict) -> dict:
