@@ -197,3 +197,23 @@ def test_the_kernel_is_this_python(run_notebook, tmp_path):
     notebook = run_notebook("translate", tmp_path, change)
     prefix, file = printed(notebook, "install").split()
     assert prefix == sys.prefix and file == keras_vaegan.__file__
+
+
+@pytest.mark.slow
+def test_brats_runs_on_the_phantom(run_notebook, tmp_path):
+    """Four commands that start TensorFlow, one of which compiles a training step."""
+    if "synthesize" not in __main__.COMMANDS:
+        pytest.skip("synthesize does not exist yet")
+    notebook = run_notebook(
+        "brats_modality",
+        tmp_path,
+        DATA="phantom",
+        RUN="run",
+        MINUTES=5,
+        OPTIONS="--steps 2 --batch-size 2",
+        PHANTOM_COUNT=6,
+        PHANTOM_SIZE=48,
+    )
+    assert (tmp_path / "run" / "evaluation" / "metrics.json").is_file()
+    assert "wrote flair to flair.nii.gz" in printed(notebook, "synthesize")
+    assert printed(notebook, "show").startswith("(48, 48,")
