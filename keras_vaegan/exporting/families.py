@@ -20,19 +20,12 @@ if TYPE_CHECKING:
 
 DIRECTIONS = {"mri2ct": "MRI to CT", "ct2mri": "CT to MRI"}
 _GENERATOR_ROLES = {"g_target_weights.h5": "mri2ct", "g_source_weights.h5": "ct2mri"}
-# Files that a folder holds one of, whatever the direction; `best/` comes first.
+# What a folder means where no direction is given; `best/` comes first.
 _SINGLE_FILES = ("rrdbnet_weights.h5", "modality_unet_weights.h5")
-_LOADERS = {
-    "VAEUNetConfig": "load_translation",
-    "ResnetGeneratorConfig": "load_translation",
-    "RRDBNetConfig": "load_enhancement",
-    "ModalityUNetConfig": "load_synthesis",
-}
 _MAPPED = (
     "8 and 16-bit values are divided by 255 and 65535; each float image is mapped by its own "
     "lowest and highest value."
 )
-_OWN_ARCHITECTURE = "load_translation"  # full models of other code: image to image
 
 
 @dataclass(frozen=True)
@@ -75,7 +68,7 @@ def find_weight_file(path: str | Path, direction: str | None = None) -> Path:
         raise InputError(f"--weights {path} does not exist: expected a run folder or a weight file")
     if path.is_file():
         return path
-    for folder in (path / "best", path):
+    for folder in (path / "best", path) if direction is None else ():
         for name in _SINGLE_FILES:
             if (folder / name).is_file():
                 return folder / name
@@ -102,14 +95,15 @@ def open_network(path: str | Path, direction: str | None = None, tile: int = 256
     file = find_weight_file(path, direction)
     config = _find_config(file)
     kind = type(config).__name__
-    name = _LOADERS.get(kind) if config is not None else _OWN_ARCHITECTURE
-    if name is None:
+    # Full models of other code have no config of ours: they translate, image to image.
+    load = load_translation if config is None else _LOADERS.get(kind)
+    if load is None:
         raise InputError(
             f"{file} holds a network of {kind}: expected one of {', '.join(_LOADERS)}; export a "
             "generator"
         )
     row = find_row(file) or {}
-    return dataclasses.replace(globals()[name](file, config, tile), row=row)
+    return dataclasses.replace(load(file, config, tile), row=row)
 
 
 def load_translation(file: Path, config, tile: int) -> Exportable:
@@ -202,3 +196,11 @@ def _find_config(file: Path):
     if content.model_config is not None:
         return None
     return infer_config(content, {}).config
+
+
+_LOADERS = {
+    "VAEUNetConfig": load_translation,
+    "ResnetGeneratorConfig": load_translation,
+    "RRDBNetConfig": load_enhancement,
+    "ModalityUNetConfig": load_synthesis,
+}

@@ -40,6 +40,7 @@ class TranslationModule(tf.Module):
         # where the graph knows the count.
         self.batch_size = translator.batch_size if has_latent(generator) else 1
         self.weights = [variable.value for variable in generator.variables]
+        self.made_channels = generator.output_shape[-1]
         self._call = lambda images, training: generator(images, training=training)
         unit = tf.TensorSpec((None, None, None, None), tf.float32)
         samples = tf.TensorSpec((), tf.int32)
@@ -91,7 +92,7 @@ class TranslationModule(tf.Module):
     def _sample_unit(self, unit, samples):
         """(N, H, W, C) in [0, 1] -> mean of the samples, and their deviation (N, H, W, 1)."""
         squares, regions = self._prepare(unit)
-        side, channels = self.data.image_size, self.data.channels
+        side, channels = self.data.image_size, self.made_channels
 
         def summarise(square):
             made = self._run(tf.repeat(square[None], samples, axis=0), True)
@@ -132,9 +133,10 @@ class TranslationModule(tf.Module):
     def _run(self, squares, training: bool):
         """Squares in [0, 1] through the generator, `batch_size` at a time."""
         low, high = VALUE_RANGES[self.data.value_range]
+        shape = (None, *squares.shape[1:3], self.made_channels)
         count = tf.shape(squares)[0]
         results = tf.TensorArray(
-            tf.float32, 0, dynamic_size=True, infer_shape=False, element_shape=squares.shape
+            tf.float32, 0, dynamic_size=True, infer_shape=False, element_shape=shape
         )
 
         def step(start, results):
@@ -148,7 +150,7 @@ class TranslationModule(tf.Module):
         results = tf.while_loop(
             lambda start, _: start < count, step, (0, results), parallel_iterations=1
         )[1]
-        return tf.ensure_shape(results.concat(), squares.shape)
+        return tf.ensure_shape(results.concat(), shape)
 
     def _restore(self, squares, regions, shape):
         """Squares -> frames of (N, H, W, C) with the input's channels."""

@@ -249,6 +249,19 @@ def test_shipped_weights_on_real_images(repository, real_images):
             np.testing.assert_allclose(made, expected, atol=1e-4)
 
 
+def test_a_full_model_of_other_code(real_data):
+    """A published CycleGAN generator with tensorflow-addons layers: one channel in, three out."""
+    file = real_data / "keras_h5" / "cyclegan_cifar10-g_target_HEAD_96a390dc.h5"
+    network = open_network(file)
+    assert network.config is None and network.title.endswith("one modality to another")
+    translate = network.module.translate.get_concrete_function(FLOAT_BATCH)
+    translator = Translator.load(file)
+    for shape in ((50, 40, 3), (32, 32)):
+        image = make_image(shape, "float32")
+        made = translate(as_batch(image))["translation"].numpy().reshape(shape)
+        assert_same(made, translator.translate(image)[0], "float32")
+
+
 ELSEWHERE = """
 import json, sys
 import numpy as np
@@ -279,13 +292,17 @@ def run_elsewhere(python, model, folder):
     return image, np.load(made), version
 
 
+@pytest.mark.slow
 def test_plain_tensorflow_in_a_fresh_process(exported, tmp_path):
+    """Starts TensorFlow anew, and makes both graphs of the model ready."""
     file, _, folder = exported
     image, made, _ = run_elsewhere(sys.executable, folder, tmp_path)
     assert_same(made.reshape(image.shape), Translator.load(file).translate(image)[0], "uint8")
 
 
+@pytest.mark.slow
 def test_tensorflow_2_15(exported, tmp_path, reference_python):
+    """The same in the reference environment."""
     file, _, folder = exported
     image, made, version = run_elsewhere(reference_python, folder, tmp_path)
     assert version.startswith("2.15.")
