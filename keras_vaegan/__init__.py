@@ -13,10 +13,12 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CycleGAN": "trainers.cyclegan",
-    "SuperResolution": "trainers.super_resolution",
+    "ModalitySynthesis": "trainers.modality",
     "Translator": "inference",
     "build_discriminator": "models",
     "build_generator": "models",
+    "build_modality_unet": "models",
+    "SuperResolution": "trainers.super_resolution",
     "build_rrdbnet": "models",
     "build_patch_discriminator": "models",
     "build_resnet_generator": "models",

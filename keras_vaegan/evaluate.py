@@ -18,19 +18,20 @@ class EvaluateArguments:
     """Measure a run.
 
     A CycleGAN's cycles, honest cycles, realism and, on a paired test set, its error; an RRDBNet's
-    enlargements beside bicubic ones.
+    enlargements beside bicubic ones; the contrasts that a modality_unet makes.
     """
 
     weights: Path
     """Run folder, or folder of published weight files."""
     data: Path
-    """Folder that holds testA (CT) and testB (MRI), or a parent; for an RRDBNet any images."""
+    """Folder that holds testA (CT) and testB (MRI), or a parent; for an RRDBNet any images;
+    for a modality_unet cases, of which those that it trained or validated on are left out."""
     out: Path
     """Folder for metrics.json, per_image.csv, report.html and pictures."""
     protocol: str = "unit"
     """Metric definitions."""
     limit: int | None = None
-    """Use at most this many images per domain, spread over the set."""
+    """Use at most this many images per domain, or cases, spread over the set."""
     enhance: Path | None = None
     """RRDBNet weight file: also compare the enlarged and averaged-back cycle with the original."""
     seed: int = 0
@@ -49,11 +50,18 @@ def evaluate(arguments: EvaluateArguments) -> int:
         InputError: bad weights, data or options.
     """
     check_arguments(arguments)
+    from keras_vaegan.checkpoints.modality import find_modality_file
     from keras_vaegan.checkpoints.run_config import is_run, read_run_config
     from keras_vaegan.config import SuperResolutionConfig
 
+    if find_modality_file(arguments.weights):
+        return evaluate_modality(arguments)
+    if arguments.limit is not None and arguments.limit < 4:
+        raise InputError(f"--limit {arguments.limit}: expected at least 4 images per domain")
     config = read_run_config(arguments.weights) if is_run(arguments.weights) else None
     if isinstance(config, SuperResolutionConfig):
+        if arguments.enhance is not None:
+            raise InputError("--enhance with an RRDBNet's run: expected a CycleGAN's; drop it")
         return evaluate_enlarger(arguments, config)
     return evaluate_translator(arguments)
 
@@ -154,18 +162,127 @@ def evaluate_enlarger(arguments: EvaluateArguments, config) -> int:
     return 0
 
 
+def evaluate_modality(arguments: EvaluateArguments) -> int:
+    """Make every contrast that a network makes of every case, and compare it with the real one.
+
+    Raises:
+        InputError: bad weights, data or options.
+    """
+    from keras_vaegan.checkpoints.run_config import find_commit, is_run
+    from keras_vaegan.data.image import write_image
+    from keras_vaegan.data.slices import list_inputs, list_targets
+    from keras_vaegan.evaluation.report import write_metrics, write_report
+    from keras_vaegan.evaluation.synthesis import PROTOCOL, draw_synthesis_grid, summarise_cases
+    from keras_vaegan.synthesis import Synthesizer
+
+    if arguments.protocol not in ("unit", PROTOCOL["name"]):
+        raise InputError(f"--protocol {arguments.protocol}: expected {PROTOCOL['name']}; drop it")
+    if arguments.enhance is not None:
+        raise InputError(
+            f"--enhance {arguments.enhance} given with a modality_unet run: expected it with a "
+            "CycleGAN only; drop it"
+        )
+    folders = find_held_out_cases(arguments)
+    synthesizer = Synthesizer.load(arguments.weights)
+    rows, grids = [], {}
+    for target in list_targets(synthesizer.config):
+        lines: list = []
+        for folder in folders:
+            row, pictures = judge_case(synthesizer, folder, target)
+            rows.append(row)
+            lines += pictures if len(lines) < GRID_ROWS * GRID_ROWS else []
+            print_case(row)
+        grids[target] = draw_synthesis_grid(lines, list_inputs(target), target)
+        write_image(arguments.out / f"{target}.png", grids[target])
+    metrics = {
+        "protocol": PROTOCOL["name"],
+        "definitions": PROTOCOL,
+        "commit": find_commit(),
+        "data": dataclasses.asdict(synthesizer.data),
+        "n_cases": len(folders),
+        "cases": [folder.resolve().name for folder in folders],
+        **summarise_cases(rows),
+    }
+    write_report(arguments.out, metrics, rows, grids)
+    if is_run(arguments.weights):
+        write_metrics(arguments.weights, metrics)
+    for target, figures in metrics["brain"].items():
+        gain = figures["psnr"]["mean"] - figures["copy"]["psnr"]["mean"]
+        print(
+            f"{target}: in the brain {figures['psnr']['mean']:.2f} dB / "
+            f"{figures['ssim']['mean']:.3f}, {gain:+.2f} dB against the best copy, mean of "
+            f"{len(folders)} cases"
+        )
+    print(f"report: {arguments.out / 'report.html'}")
+    return 0
+
+
+def find_held_out_cases(arguments: EvaluateArguments) -> list[Path]:
+    """The cases of the data that the run has not seen, at most `limit`.
+
+    Raises:
+        InputError: there is none.
+    """
+    import json
+
+    from keras_vaegan.data.brats import find_cases
+
+    folders = find_cases(arguments.data)
+    try:
+        split = json.loads((arguments.weights / "split.json").read_text())
+        seen = {*split["train"], *split["validation"]}
+    except FileNotFoundError:
+        seen = set()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{arguments.weights / 'split.json'} is unreadable: expected the run's split; without "
+            "it nobody knows which cases it has seen"
+        ) from error
+    held = [folder for folder in folders if folder.resolve().name not in seen]
+    if not held:
+        raise InputError(
+            f"the run was trained or validated on all {len(folders)} cases of {arguments.data}: "
+            "expected others; give another --data"
+        )
+    count = min(len(held), arguments.limit or len(held))
+    return [held[round(i * (len(held) - 1) / max(1, count - 1))] for i in range(count)]
+
+
+def judge_case(synthesizer, folder: Path, target: str) -> tuple[dict, list]:
+    """One row of figures, and rows of pictures, of one contrast of one case."""
+    from keras_vaegan.data.brats import read_case
+    from keras_vaegan.data.slices import list_inputs
+    from keras_vaegan.evaluation.synthesis import draw_case, evaluate_synthesis, flatten_case
+
+    case = read_case(folder, list_inputs(target), target, synthesizer.data.percentiles)
+    made, _ = synthesizer.synthesize(case, target)
+    truth = case.scans[target]
+    inputs = {modality: case.scans[modality].unit for modality in list_inputs(target)}
+    result = evaluate_synthesis(truth.unit, made, inputs, case.brain)
+    row = flatten_case(case.name, target, result, truth.range.high - truth.range.low)
+    return row, draw_case(truth.unit, made, inputs, case.brain, GRID_ROWS)
+
+
+def print_case(row: dict) -> None:
+    """Print a case's figures as they come."""
+    print(
+        f"{row['case']} {row['target']}: brain {row['brain_psnr']:.2f} dB / "
+        f"{row['brain_ssim']:.3f}, copy of {row['copy_source']} {row['copy_brain_psnr']:.2f} dB / "
+        f"{row['copy_brain_ssim']:.3f}",
+        flush=True,
+    )
+
+
 def check_arguments(arguments: EvaluateArguments) -> None:
     """Refuse what can be told wrong before anything is loaded.
 
     Raises:
         InputError: a value out of range, or weights that are no folder.
     """
-    if arguments.limit is not None and arguments.limit < 4:
-        raise InputError(f"--limit {arguments.limit}: expected at least 4 images per domain")
+    if arguments.limit is not None and arguments.limit < 1:
+        raise InputError(f"--limit {arguments.limit}: expected at least 1")
     if not arguments.weights.is_dir():
-        raise InputError(
-            f"--weights {arguments.weights} is no folder: expected a run folder (both generators)"
-        )
+        raise InputError(f"--weights {arguments.weights} is no folder: expected a run folder")
     if not 0 <= arguments.seed < 2**31:
         raise InputError(f"--seed {arguments.seed}: expected 0 to 2147483647")
 

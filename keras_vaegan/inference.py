@@ -8,7 +8,13 @@ import keras
 import numpy as np
 
 from keras_vaegan.checkpoints.architecture import load_generator_record
-from keras_vaegan.config import DataConfig, ResnetGeneratorConfig, VAEUNetConfig, WeightsRecord
+from keras_vaegan.config import (
+    DataConfig,
+    ModalityUNetConfig,
+    ResnetGeneratorConfig,
+    VAEUNetConfig,
+    WeightsRecord,
+)
 from keras_vaegan.data.alignment import place_image
 from keras_vaegan.data.image import image_to_unit, to_channels, unit_to_image
 from keras_vaegan.data.pipeline import SMALLEST_SIDE
@@ -48,6 +54,11 @@ class Translator:
             InputError: no weights there, or they tell no architecture.
         """
         model, config = load_generator_record(path, direction)
+        if isinstance(getattr(config, "model", config), ModalityUNetConfig):
+            raise InputError(
+                f"{path} makes MRI contrasts of volumes: expected a generator of images; use the "
+                "synthesize command"
+            )
         data = config.data if isinstance(config, WeightsRecord) else _assume_data(model, config)
         return cls(model, data, batch_size)
 

@@ -7,24 +7,27 @@ from pathlib import Path
 from typing import Literal
 
 from keras_vaegan.cli import run
+from keras_vaegan.errors import InputError
 
 
 @dataclass(frozen=True)
 class PhantomArguments:
-    """Write CT and MRI slices of procedural heads, in the layout of the real set."""
+    """Write procedural heads: CT and MRI slices, or four MRI contrasts as NIfTI cases."""
 
     out: Path
-    """Folder to write trainA, trainB, testA and testB into."""
-    kind: Literal["folders"] = "folders"
-    """What to write: folders of 2-D images."""
-    count: int = 200
-    """Training images per domain; the test set has an eighth of it, at least 8."""
-    size: int = 128
-    """Side of the CT images in pixels; MRI sizes vary around it."""
+    """Folder to write trainA, trainB, testA and testB, or a folder a case, into."""
+    kind: Literal["folders", "brats"] = "folders"
+    """What to write: folders of 2-D images, or skull-stripped cases as BraTS has them."""
+    count: int | None = None
+    """Training images per domain (200), of which the test set has an eighth, at least 8; or cases
+    (20)."""
+    size: int | None = None
+    """Side of the CT images in pixels (128), MRI sizes vary around it; or of the volumes (240, for
+    240x240x155 at 1 mm)."""
     seed: int = 0
     """Equal seeds write equal files."""
-    contrast: Literal["t1", "t2", "mixture"] = "t1"
-    """MRI contrast; a mixture makes the truth of a CT ambiguous."""
+    contrast: Literal["t1", "t2", "mixture"] | None = None
+    """MRI contrast of the folders (t1); a mixture makes the truth of a CT ambiguous."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,12 +41,33 @@ def write(arguments: PhantomArguments) -> int:
     Raises:
         InputError: refused values, or an output folder that is not empty or not writable.
     """
+    if arguments.kind == "brats":
+        return _write_cases(arguments)
     from keras_vaegan.data.phantom_rendering import PhantomSet, write_phantom_folders
 
-    settings = PhantomSet(arguments.count, arguments.size, arguments.seed, arguments.contrast)
+    given = {name: getattr(arguments, name) for name in ("count", "size", "seed", "contrast")}
+    settings = PhantomSet(**{name: value for name, value in given.items() if value is not None})
     counts = write_phantom_folders(arguments.out, settings)
     listed = ", ".join(f"{name} {count}" for name, count in counts.items())
     print(f"wrote {arguments.out}: {listed}")
+    return 0
+
+
+def _write_cases(arguments: PhantomArguments) -> int:
+    """Write NIfTI cases."""
+    import os
+
+    from keras_vaegan.data.phantom_brats import BratsPhantomSet, write_phantom_cases
+
+    if arguments.contrast is not None:
+        raise InputError(
+            f"--contrast {arguments.contrast} given with --kind brats: expected it with --kind "
+            "folders only, cases have all contrasts; drop it"
+        )
+    given = {name: getattr(arguments, name) for name in ("count", "size", "seed")}
+    settings = BratsPhantomSet(**{name: v for name, v in given.items() if v is not None})
+    count = write_phantom_cases(arguments.out, settings, min(os.cpu_count() or 1, settings.count))
+    print(f"wrote {arguments.out}: {count} cases")
     return 0
 
 

@@ -8,6 +8,9 @@ from keras_vaegan.config import (
     DataConfig,
     DiscriminatorConfig,
     LossConfig,
+    ModalityConfig,
+    ModalityDataConfig,
+    ModalityUNetConfig,
     OptimizerConfig,
     PatchDiscriminatorConfig,
     ResnetGeneratorConfig,
@@ -191,6 +194,33 @@ def demo() -> CycleGANConfig:
     )
 
 
+def modality_unet() -> ModalityConfig:
+    """System B as published: FLAIR from T1, T1ce and T2, 160x160, latent 128, batch 4.
+
+    10 epochs of 200 cases at every second slice are about 35,000 steps; `--target any` trains one
+    network for all four contrasts.
+
+    Command: `python -m keras_vaegan.train --preset modality_unet --data DIR --out RUN`.
+    Metric: not measured (a full run needs a GPU).
+    """
+    return ModalityConfig()
+
+
+def modality_unet_small() -> ModalityConfig:
+    """System B sized for a CPU: half the features a level, ten times the rate, varied slices.
+
+    Command: `python -m keras_vaegan.train --preset modality_unet_small --data DIR --out RUN`.
+    Metric: not measured.
+    """
+    return ModalityConfig(
+        model=ModalityUNetConfig(filters=(16, 32, 64, 128)),
+        data=ModalityDataConfig(slice_stride=1, shift=6, flip=0.5, intensity=0.2),
+        learning_rate=1e-3,
+        steps=4_000,
+        steps_per_epoch=250,
+    )
+
+
 def rrdbnet_x4() -> SuperResolutionConfig:
     """ESRGAN as published: RRDBNet of 23 blocks, x4, 16,697,987 parameters.
 
@@ -208,8 +238,13 @@ def rrdbnet_x4() -> SuperResolutionConfig:
 def rrdbnet_x4_small() -> SuperResolutionConfig:
     """An RRDBNet x4 that a CPU trains in minutes: 4 blocks of 32 features, gray images, L1 alone.
 
+    757,601 parameters instead of 16.7 million; crops of 128x128 pixels, 8 a step, each the most
+    contrasting of three places.
+
     Command: `python -m keras_vaegan.train --preset rrdbnet_x4_small --data DIR --out RUN`.
-    Metric: not measured.
+    Time: 1,624 of its 3,000 steps in 20 minutes on 2 shared CPU cores (AMD EPYC, AVX512-BF16).
+    Metric: 150 + 150 real test images, x4: CT 35.68 dB / 0.961 (bicubic 28.71 / 0.922), MRI
+    27.50 dB / 0.833 (bicubic 25.35 / 0.781); commit 5788809.
     """
     return SuperResolutionConfig(
         network=RRDBNetConfig(channels=1, num_features=32, num_blocks=4, growth_channels=16),
@@ -236,6 +271,8 @@ _PRESETS = (
     demo,
     rrdbnet_x4,
     rrdbnet_x4_small,
+    modality_unet,
+    modality_unet_small,
 )
 PRESETS = {preset.__name__: preset for preset in _PRESETS}
 

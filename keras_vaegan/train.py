@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from keras_vaegan.cli import run
-from keras_vaegan.config import CycleGANConfig, config_to_json, resize_config
+from keras_vaegan.config import CycleGANConfig, ModalityConfig, config_to_json, resize_config
 from keras_vaegan.errors import InputError
 from keras_vaegan.presets import get_preset
 
@@ -21,6 +21,7 @@ LOSS_OPTIONS = (
     "discriminator_gradients",
 )
 CYCLEGAN_OPTIONS = ("image_size", "skip_levels", "align", *LOSS_OPTIONS)
+MODALITY_OPTIONS = ("target",)
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,13 @@ class TrainArguments:
     """Train a preset on a folder of images."""
 
     data: Path
-    """Folder that holds trainA (CT) and trainB (MRI), or a parent of it."""
+    """Folder that holds trainA (CT) and trainB (MRI), or a parent of it; for modality_unet, of
+    BraTS cases."""
     out: Path
     """Run folder: weights, state, logs and samples."""
     preset: str = "vae_cyclegan_small"
-    """CycleGANs: vae_cyclegan, vae_cyclegan_small, resnet_cyclegan, resnet_cyclegan_small, demo."""
+    """CycleGANs: vae_cyclegan, vae_cyclegan_small, resnet_cyclegan, resnet_cyclegan_small, demo;
+    missing MRI contrasts: modality_unet, modality_unet_small."""
     steps: int | None = None
     """Training steps in all; the preset's where not given."""
     epochs: int | None = None
@@ -57,6 +60,8 @@ class TrainArguments:
     """Whether each head's gradient is normalised on its own."""
     align: Literal["none", "head"] | None = None
     """Crop every image to the head's bounding box first."""
+    target: Literal["t1", "t1ce", "t2", "flair", "any"] | None = None
+    """Contrast that modality_unet makes; any for one network that makes all four."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] | None = None
     """Numeric precision; auto picks mixed_bfloat16 where the hardware has it."""
     strategy: Literal["auto", "single", "mirrored", "multi_worker", "tpu"] = "auto"
@@ -133,16 +138,39 @@ def resolve_config(arguments: TrainArguments):
         config = read_run_config(arguments.out)
     config = _replace_given(config, arguments, ("steps", "batch_size", "precision", "seed"))
     if isinstance(config, CycleGANConfig):
+        _refuse_options(config, arguments, MODALITY_OPTIONS, "a modality_unet")
         if arguments.steps is not None:
             config = dataclasses.replace(config, epochs=0)
         return _apply_cyclegan_options(config, arguments)
-    for name in CYCLEGAN_OPTIONS:
+    _refuse_options(config, arguments, CYCLEGAN_OPTIONS, "a CycleGAN")
+    if isinstance(config, ModalityConfig):
+        return _apply_modality_options(config, arguments)
+    return config
+
+
+def _refuse_options(config, arguments: TrainArguments, names: tuple[str, ...], kind: str) -> None:
+    """Refuse options that only presets of another kind have."""
+    for name in names:
         if getattr(arguments, name) is not None:
             raise InputError(
                 f"--{name.replace('_', '-')} given with a {type(config).__name__}: expected it "
-                "with a CycleGAN preset only; drop it"
+                f"with {kind} preset only; drop it"
             )
-    return config
+
+
+def _apply_modality_options(config: ModalityConfig, arguments: TrainArguments) -> ModalityConfig:
+    """A modality network's config with the options that only it has.
+
+    Raises:
+        InputError: a resumed run's target would change.
+    """
+    if arguments.resume and arguments.target not in (None, config.model.target):
+        raise InputError(
+            f"--target {arguments.target} given with --resume: expected the run's own "
+            f"{config.model.target}; drop it or train anew"
+        )
+    model = _replace_given(config.model, arguments, MODALITY_OPTIONS)
+    return dataclasses.replace(config, model=model)
 
 
 def _apply_cyclegan_options(config: CycleGANConfig, arguments: TrainArguments) -> CycleGANConfig:

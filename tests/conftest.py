@@ -6,6 +6,7 @@ import importlib.util
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -42,6 +43,40 @@ def real_images(real_data: Path) -> Path:
     return folder
 
 
+def draw_case_arrays(shape=(24, 30, 12), seed=0) -> dict[str, np.ndarray]:
+    """Four contrasts of an ellipsoid with structure, int16, 0 outside."""
+    rng = np.random.default_rng(seed)
+    grid = np.meshgrid(*(np.linspace(-1, 1, side) for side in shape), indexing="ij")
+    brain = sum((axis / 0.8) ** 2 for axis in grid) < 1
+    base = 1 + 0.5 * np.sin(4 * grid[0]) + 0.3 * np.cos(5 * grid[1]) + 0.2 * grid[2]
+    fluid = np.hypot(grid[0], grid[1]) < 0.2
+    mixes = {"t1": (300, -150), "t1ce": (500, -300), "t2": (250, 600), "flair": (400, -350)}
+    return {
+        name: np.where(brain, 50 + gain * base + extra * fluid + rng.normal(0, 4, shape), 0).astype(
+            "int16"
+        )
+        for name, (gain, extra) in mixes.items()
+    }
+
+
+@pytest.fixture
+def write_case():
+    """Write a case folder of small NIfTI files with given arrays, affine and names."""
+    from keras_vaegan.data.nifti import write_nifti
+    from keras_vaegan.data.volume import Volume
+
+    def write(folder: Path, arrays=None, affine=None, names=None, seed=0) -> Path:
+        arrays = draw_case_arrays(seed=seed) if arrays is None else arrays
+        affine = np.diag([-1.0, -1.0, 1.0, 1.0]) if affine is None else affine
+        for modality, values in arrays.items():
+            name = (names or {}).get(modality, f"{folder.name}_{modality}.nii.gz")
+            write_nifti(folder / name, Volume(values, affine))
+        return folder
+
+    write.draw = draw_case_arrays
+    return write
+
+
 @pytest.fixture(scope="session")
 def torch_rrdbnet():
     """The PyTorch peer of RRDBNet, `tests/torch_rrdbnet.py`."""
@@ -51,3 +86,12 @@ def torch_rrdbnet():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def reference_python() -> str:
+    """The Python of a TensorFlow 2.15 environment, `KERAS_VAEGAN_REFERENCE_PYTHON`."""
+    python = os.environ.get("KERAS_VAEGAN_REFERENCE_PYTHON")
+    if not python:
+        pytest.skip("KERAS_VAEGAN_REFERENCE_PYTHON names no TensorFlow 2.15 environment")
+    return python

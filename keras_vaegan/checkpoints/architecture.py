@@ -22,6 +22,7 @@ from keras_vaegan.checkpoints.legacy_config import rebuild_model
 from keras_vaegan.checkpoints.legacy_h5 import load_weight_file
 from keras_vaegan.config import (
     DiscriminatorConfig,
+    ModalityUNetConfig,
     PatchDiscriminatorConfig,
     ResnetGeneratorConfig,
     RRDBNetConfig,
@@ -83,7 +84,7 @@ def check_claim(config: Any, file: WeightFile) -> None:
         InputError: it is; or the config describes no network.
     """
     kind = config.model if isinstance(config, WeightsRecord) else config
-    if not isinstance(kind, (*GENERATORS, *DISCRIMINATORS, RRDBNetConfig)):
+    if not isinstance(kind, (*GENERATORS, *DISCRIMINATORS, RRDBNetConfig, ModalityUNetConfig)):
         raise InputError(
             f"{file.path}: its {CONFIG_ATTRIBUTE} is a {type(kind).__name__}, which describes no "
             "network: expected a generator's, discriminator's or RRDBNet's config"
@@ -98,6 +99,10 @@ def check_claim(config: Any, file: WeightFile) -> None:
 
 def _estimate_parameters(kind: Any) -> int:
     """A crude upper estimate of the weights that a network's config asks for."""
+    if isinstance(kind, ModalityUNetConfig):
+        bottleneck = (kind.image_size // kind.stride) ** 2 * kind.filters[-1]
+        widest = max(kind.filters)
+        return 3 * bottleneck * kind.latent_channels + 36 * widest**2 * len(kind.filters)
     if isinstance(kind, RRDBNetConfig):
         read = kind.channels * kind.unshuffle**2
         widest = kind.num_features + 4 * kind.growth_channels + read + kind.made_channels

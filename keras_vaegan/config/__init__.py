@@ -18,6 +18,12 @@ from keras_vaegan.config.cyclegan import (
     WeightsRecord,
     resize_config,
 )
+from keras_vaegan.config.modality import (
+    ModalityConfig,
+    ModalityDataConfig,
+    ModalityLossConfig,
+    ModalityUNetConfig,
+)
 from keras_vaegan.config.resnet import PatchDiscriminatorConfig, ResnetGeneratorConfig
 from keras_vaegan.config.serialization import config_from_dict, config_to_dict, config_to_json
 from keras_vaegan.config.super_resolution import (
@@ -36,6 +42,10 @@ __all__ = [
     "DegradationConfig",
     "DiscriminatorConfig",
     "LossConfig",
+    "ModalityConfig",
+    "ModalityDataConfig",
+    "ModalityLossConfig",
+    "ModalityUNetConfig",
     "OptimizerConfig",
     "RRDBNetConfig",
     "SuperResolutionConfig",

@@ -13,6 +13,7 @@ from keras_vaegan.config.checks import (
     require,
     require_choice,
 )
+from keras_vaegan.config.modality import ModalityDataConfig, ModalityUNetConfig
 from keras_vaegan.config.resnet import PatchDiscriminatorConfig, ResnetGeneratorConfig
 from keras_vaegan.config.serialization import frozen_config
 
@@ -169,8 +170,14 @@ class WeightsRecord:
         data: Preparation of its input images.
     """
 
-    model: VAEUNetConfig | ResnetGeneratorConfig | DiscriminatorConfig | PatchDiscriminatorConfig
-    data: DataConfig
+    model: (
+        VAEUNetConfig
+        | ResnetGeneratorConfig
+        | DiscriminatorConfig
+        | PatchDiscriminatorConfig
+        | ModalityUNetConfig
+    )
+    data: DataConfig | ModalityDataConfig
 
 
 @frozen_config

@@ -30,6 +30,8 @@ PANELS = {
     "val_psnr": "validation PSNR [dB]", "val_ssim": "validation SSIM",
     "val_gap_all": "realism gap", "val_gap_hog": "realism gap: HOG",
     "val_gap_histogram": "realism gap: histogram", "val_gap_spectrum": "realism gap: spectrum",
+    "l1": "L1 of the slice", "brain_psnr": "PSNR in the brain [dB]",
+    "val_mae": "validation error in the brain",
     "val_copy": "validation copy", "val_score": "validation score",
 }  # fmt: skip
 _STYLE = """
@@ -145,8 +147,8 @@ def write_metrics(folder: str | Path, metrics: dict) -> None:
 
 
 def _find_columns(row: dict, prefix: str) -> list[str]:
-    """Columns that are `prefix` itself or `prefix` and a domain or kind of enlargement."""
-    domains = ("source", "target", "ct", "mri", "network", "bicubic")
+    """Columns that are `prefix` itself, or `prefix` and a domain, a contrast or an enlargement."""
+    domains = ("source", "target", "ct", "mri", "network", "bicubic", "t1", "t1ce", "t2", "flair")
     return [n for n in row if n == prefix or n in [f"{prefix}_{domain}" for domain in domains]]
 
 
@@ -178,6 +180,8 @@ def _format_page(metrics: dict, pictures: dict[str, np.ndarray]) -> str:
         ("cycle_enhanced", "Original against the high-resolution reconstruction"),
         ("honest_cycle", "Honest cycle: the translation stored as 8 bit with noise in between"),
         ("translation", "Translation: error against the true counterpart"),
+        ("brain", "Made contrasts against the real ones, in the brain; [0, 1] scale"),
+        ("whole", "The same in the whole volume"),
     ):
         if metrics.get(key):
             columns = ("psnr", "ssim", "mae", "bce", "auc_roc", "f1")
@@ -203,7 +207,9 @@ def _format_page(metrics: dict, pictures: dict[str, np.ndarray]) -> str:
 
 
 def _format_counts(metrics: dict) -> str:
-    """How many images of each modality were compared, where a translator was."""
+    """How many images of each modality, or cases, were compared, where it is told."""
+    if "n_cases" in metrics:
+        return f", {metrics['n_cases']} cases"
     if "n_ct" not in metrics:
         return ""
     return f", {metrics['n_ct']} CT and {metrics['n_mri']} MRI images"
@@ -214,8 +220,8 @@ def _format_table(domains: dict, columns: Sequence[str]) -> str:
     rows = []
     for domain, values in domains.items():
         rows.append((domain, values))
-        for baseline in ("identity", "histogram_matching"):
-            if baseline in values:
+        for baseline in ("identity", "histogram_matching", "copy"):
+            if isinstance(values.get(baseline), dict):
                 rows.append((f"{domain}, {baseline.replace('_', ' ')}", values[baseline]))
     head = "".join(f"<th>{_text(c)}</th>" for c in ("", *columns))
     body = "".join(

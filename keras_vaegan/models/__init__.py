@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 
 from keras_vaegan.config import (
     DiscriminatorConfig,
+    ModalityUNetConfig,
     PatchDiscriminatorConfig,
     ResnetGeneratorConfig,
     RRDBNetConfig,
@@ -15,6 +18,7 @@ from keras_vaegan.config import (
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.discriminators import build_discriminator
 from keras_vaegan.models.layers import advance_spectral_norms
+from keras_vaegan.models.modality_unet import build_modality_unet, fold_normalization
 from keras_vaegan.models.patch_discriminator import build_patch_discriminator
 from keras_vaegan.models.resnet import build_resnet_generator
 from keras_vaegan.models.rrdbnet import build_rrdbnet
@@ -25,8 +29,11 @@ __all__ = [
     "advance_spectral_norms",
     "build_discriminator",
     "build_generator",
+    "build_modality_unet",
     "build_model",
+    "fold_normalization",
     "build_rrdbnet",
+    "find_builder",
     "build_patch_discriminator",
     "build_resnet_generator",
     "run_generator",
@@ -36,6 +43,7 @@ __all__ = [
 _BUILDERS = {
     VAEUNetConfig: build_generator,
     DiscriminatorConfig: build_discriminator,
+    ModalityUNetConfig: build_modality_unet,
     RRDBNetConfig: build_rrdbnet,
     ResnetGeneratorConfig: build_resnet_generator,
     PatchDiscriminatorConfig: build_patch_discriminator,
@@ -50,8 +58,17 @@ def build_model(config) -> keras.Model:
     """
     if isinstance(config, WeightsRecord):
         config = config.model
+    return find_builder(config)(config)
+
+
+def find_builder(config) -> Callable[..., keras.Model]:
+    """The `build_*` function that takes this kind of config.
+
+    Raises:
+        InputError: there is none.
+    """
     builder = _BUILDERS.get(type(config))
     if builder is None:
         kinds = ", ".join(kind.__name__ for kind in _BUILDERS)
         raise InputError(f"cannot build a model from {type(config).__name__}: expected {kinds}")
-    return builder(config)
+    return builder

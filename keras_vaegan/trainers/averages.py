@@ -18,7 +18,7 @@ def average_weights(pairs: Iterable[tuple[keras.Model, keras.Model]], decay) -> 
 
     Args:
         pairs: (model, averaged model) of equal architecture.
-        decay: Scalar in [0, 1).
+        decay: Scalar in [0, 1); None copies, without arithmetic.
     """
     variables = [
         (mean.value, value.value)
@@ -28,18 +28,20 @@ def average_weights(pairs: Iterable[tuple[keras.Model, keras.Model]], decay) -> 
         )
     ]  # fmt: skip
 
-    def move(mean, value, decay):
-        mean.assign(mean * decay + value * (1 - decay))
+    def move(mean, value, decay=None):
+        mean.assign(value if decay is None else mean * decay + value * (1 - decay))
 
-    def move_all(strategy, decay) -> None:
+    def move_all(strategy, *decay) -> None:
         for mean, value in variables:
-            strategy.extended.update(mean, move, args=(value, decay), group=False)
+            strategy.extended.update(mean, move, args=(value, *decay), group=False)
 
     if count_replicas() == 1 and not is_multi_worker():
         for mean, value in variables:
             move(mean, value, decay)
     else:
-        tf.distribute.get_replica_context().merge_call(move_all, args=(decay,))
+        tf.distribute.get_replica_context().merge_call(
+            move_all, args=() if decay is None else (decay,)
+        )
 
 
 class MeanTracker:

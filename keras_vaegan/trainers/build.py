@@ -11,6 +11,7 @@ from keras_vaegan.trainers.distribution import dtype_policy, resolve_precision
 
 _TRAINERS = {
     "CycleGANConfig": ("cyclegan", "CycleGAN"),
+    "ModalityConfig": ("modality", "ModalitySynthesis"),
     "SuperResolutionConfig": ("super_resolution", "SuperResolution"),
 }
 

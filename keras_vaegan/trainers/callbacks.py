@@ -73,7 +73,12 @@ class RunRecorder(keras.callbacks.Callback):
     Args:
         folder: Run folder.
         past: What `load_run_state` gave back of an earlier part of the run, or nothing.
+
+    Attributes:
+        judges_everywhere: Whether all workers validate, since `learn_from` needs it.
     """
+
+    judges_everywhere = False
 
     def __init__(self, folder: Path, past: dict | None = None) -> None:
         super().__init__()
@@ -92,6 +97,9 @@ class RunRecorder(keras.callbacks.Callback):
         """
         return {}
 
+    def learn_from(self, row: dict) -> None:
+        """Change the trainer by what an epoch gave, before its state is written."""
+
     def on_train_begin(self, logs=None) -> None:
         self._mark = time.monotonic()
 
@@ -104,16 +112,15 @@ class RunRecorder(keras.callbacks.Callback):
             "learning_rate": float(self.model.optimizer.learning_rate.numpy()),
             **{name: float(np.mean(value)) for name, value in (logs or {}).items()},
         }
-        if not is_chief():
-            self.history.append(row)
-            return
-        judged = self.validate(row["step"])
+        judged = self.validate(row["step"]) if is_chief() or self.judges_everywhere else {}
         row |= judged
         if logs is not None:
             logs.update(judged)
         self.history.append(row)
-        self._write_records()
-        self._write_checkpoints(judged.get("val_score", float("-inf")), row)
+        self.learn_from(row)
+        if is_chief():
+            self._write_records()
+            self._write_checkpoints(judged.get("val_score", float("-inf")), row)
         self._mark = time.monotonic()
 
     def _write_records(self) -> None:

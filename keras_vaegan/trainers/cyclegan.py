@@ -290,7 +290,8 @@ class CycleGAN(Trainer):
     def _update_averages(self) -> None:
         """Move the averaged generators towards the current ones, faster in the first steps."""
         step = tf.cast(self.trained_steps.value, tf.float32)
-        decay = tf.minimum(self.config.optimizer.ema_decay, (1 + step) / (10 + step))
+        limit = self.config.optimizer.ema_decay
+        decay = tf.minimum(limit, (1 + step) / (10 + step)) if limit else None
         average_weights(
             ((self.g_target, self.g_target_ema), (self.g_source, self.g_source_ema)), decay
         )

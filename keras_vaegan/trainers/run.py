@@ -9,6 +9,7 @@ from keras_vaegan.errors import InputError
 
 _RUNS = {
     "CycleGANConfig": ("cyclegan_run", "train_cyclegan"),
+    "ModalityConfig": ("modality_run", "train_modality"),
     "SuperResolutionConfig": ("super_resolution_run", "train_super_resolution"),
 }
 

@@ -12,6 +12,9 @@ from keras_vaegan.config import (
     DataConfig,
     DiscriminatorConfig,
     LossConfig,
+    ModalityConfig,
+    ModalityDataConfig,
+    ModalityUNetConfig,
     OptimizerConfig,
     PatchDiscriminatorConfig,
     ResnetGeneratorConfig,
@@ -62,24 +65,33 @@ RRDBNET = SuperResolutionConfig(
     validation_images=2,
     **_RUN,
 )
-TINY = {"vae": VAE, "resnet": RESNET, "rrdbnet": RRDBNET}
+MODALITY = ModalityConfig(
+    model=ModalityUNetConfig(image_size=SIZE, filters=(8, 8), latent_channels=4),
+    data=ModalityDataConfig(image_size=SIZE),
+    learning_rate=1e-3,
+    **_RUN,
+)
+TINY = {"vae": VAE, "resnet": RESNET, "rrdbnet": RRDBNET, "modality": MODALITY}
 
 
 def make_plain(config):
-    """The config without image pool and augmentation, whose content depends on the batch's order."""
+    """The config without image pool and augmentation, which depend on the batch's order."""
     if not isinstance(config, CycleGANConfig):
         return config
     return dataclasses.replace(config, pool_size=0, augmentation=AugmentationConfig(copies=0))
 
 
-def make_batch(config, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """One global batch of (inputs, targets)."""
+def make_batch(config, seed: int) -> tuple[np.ndarray, ...]:
+    """One global batch, as the trainer of the config takes it."""
     rng = np.random.default_rng(seed)
     count = config.batch_size
     if isinstance(config, CycleGANConfig):
         pair = rng.uniform(-1, 1, (2, count, SIZE, SIZE, 1)).astype("float32")
         return pair[0], np.abs(pair[1]) * 2 - 1
     high = rng.uniform(0, 1, (count, SIZE, SIZE, 1)).astype("float32")
+    if isinstance(config, ModalityConfig):
+        shape = (count, SIZE, SIZE, config.model.channels)
+        return rng.uniform(0, 1, shape).astype("float32"), high, np.ones_like(high)
     return high[:, ::4, ::4].copy(), high
 
 

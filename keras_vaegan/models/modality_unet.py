@@ -1,0 +1,128 @@
+"""System B's network: a U-Net with a dense probabilistic bottleneck, contrasts in, one out."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_vaegan.config import ModalityUNetConfig
+from keras_vaegan.models.blocks import Seeds, apply_conv
+from keras_vaegan.models.layers import Sampling, SoftLimit
+
+CONVS_PER_LEVEL = 2
+LOG_VAR_LIMIT = 10.0
+
+
+def build_modality_unet(config: ModalityUNetConfig | None = None, **fields) -> keras.Model:
+    """Build the VAE-UNet that makes one contrast from others.
+
+    Every level has two 3x3 convolutions, each with batch normalisation and ReLU, and a max-pool;
+    the bottleneck is flattened to z_mean and z_log_var. z ~ N(z_mean, exp(z_log_var)) while
+    training and z = z_mean at inference; `split_at_latent` gives the two halves around it.
+
+    Args:
+        config: Architecture; or give its fields as keywords.
+
+    Returns:
+        Functional model, (N, S, S, config.channels) -> (N, S, S, 1), float32 in [0, 1];
+        `data.slices.encode_inputs` lays out the input.
+
+    Raises:
+        InputError: the config refuses a value.
+
+    Reference: System B.
+    """
+    return _build(_resolve(config, fields), is_folded=False)
+
+
+def fold_normalization(network: keras.Model, config: ModalityUNetConfig) -> keras.Model:
+    """Build the same network with the batch normalisation inside the convolutions, for inference.
+
+    Args:
+        network: A model of `build_modality_unet`.
+        config: Its config.
+
+    Returns:
+        A model of equal inference output (up to rounding) and under the current dtype policy,
+        without normalisation layers: a third less to do.
+    """
+    folded = _build(config, is_folded=True)
+    for layer in folded.layers:
+        weights = network.get_layer(layer.name).get_weights()
+        if layer.name.endswith("_conv"):
+            kernel, bias = weights if len(weights) == 2 else (weights[0], 0.0)
+            norm = network.get_layer(layer.name.removesuffix("conv") + "norm")
+            gamma, beta, mean, variance = norm.get_weights()
+            scale = gamma / np.sqrt(variance + norm.epsilon)
+            weights = [kernel * scale, (bias - mean) * scale + beta]
+        if weights:
+            layer.set_weights(weights)
+    return folded
+
+
+def _resolve(config: ModalityUNetConfig | None, fields: dict) -> ModalityUNetConfig:
+    """One config from either calling style."""
+    return dataclasses.replace(config, **fields) if config else ModalityUNetConfig(**fields)
+
+
+def _build(config: ModalityUNetConfig, is_folded: bool) -> keras.Model:
+    """The network, with or without its normalisation layers."""
+    seeds = Seeds(config.seed + 1)
+    image = keras.Input((config.image_size, config.image_size, config.channels), name="image")
+    x, skips = image, []
+    for level, filters in enumerate(config.filters):
+        x = _apply_level(x, filters, seeds, f"encoder_{level}", is_folded)
+        skips.append(x)
+        x = layers.MaxPooling2D(name=f"encoder_{level}_pool")(x)
+    x = _apply_latent(x, config, seeds)
+    for level in reversed(range(len(config.filters))):
+        x = layers.Conv2DTranspose(
+            config.filters[level],
+            2,
+            2,
+            name=f"decoder_{level}_transpose",
+            kernel_initializer=seeds.initializer(0.5),
+        )(x)
+        x = layers.Concatenate(name=f"decoder_{level}_skip")([x, skips[level]])
+        x = _apply_level(x, config.filters[level], seeds, f"decoder_{level}", is_folded)
+    x = apply_conv(x, 1, 1, seeds, "output", gain=0.1, dtype="float32")
+    x = layers.Activation("sigmoid", name="output_image", dtype="float32")(x)
+    return keras.Model(image, x, name="modality_unet")
+
+
+def _apply_level(x, filters: int, seeds: Seeds, name: str, is_folded: bool):
+    """Two units of convolution, batch normalisation and ReLU."""
+    for index in range(1, CONVS_PER_LEVEL + 1):
+        unit = f"{name}_{index}"
+        if is_folded:
+            x = apply_conv(x, filters, 3, seeds, f"{unit}_conv", activation="relu")
+            continue
+        x = apply_conv(x, filters, 3, seeds, f"{unit}_conv", use_bias=False)
+        x = layers.BatchNormalization(name=f"{unit}_norm")(x)
+        x = layers.ReLU(name=f"{unit}_activation")(x)
+    return x
+
+
+def _apply_latent(x, config: ModalityUNetConfig, seeds: Seeds):
+    """Coarsest features -> latent -> coarsest features. z_mean and z_log_var are float32."""
+    side, depth = config.image_size // config.stride, config.filters[-1]
+    x = layers.Flatten(name="latent_flatten")(x)
+    z_mean, z_log_var = (
+        layers.Dense(
+            config.latent_channels,
+            name=name,
+            dtype="float32",
+            kernel_initializer=seeds.initializer(0.1),
+        )(x)
+        for name in ("z_mean", "z_log_var_raw")
+    )
+    mean = layers.Activation("linear", name="z_mean_linear", dtype="float32")(z_mean)
+    z_log_var = SoftLimit(LOG_VAR_LIMIT, name="z_log_var", dtype="float32")(z_log_var)
+    z = Sampling(config.seed + 2, name="latent_sampling", dtype="float32")([mean, z_log_var])
+    z = layers.Dense(
+        side * side * depth, name="latent_expand", kernel_initializer=seeds.initializer()
+    )(z)
+    return layers.Reshape((side, side, depth), name="latent_reshape")(z)

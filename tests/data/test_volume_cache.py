@@ -1,0 +1,150 @@
+"""The cache on disk and the stream of slices: what is in a sample, order, resuming, memory."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_vaegan.config import ModalityConfig, ModalityDataConfig, ModalityUNetConfig
+from keras_vaegan.config.modality import MODALITIES
+from keras_vaegan.data.brats import find_cases, read_case
+from keras_vaegan.data.slices import cut_window, encode_inputs, plan_windows
+from keras_vaegan.data.volume_cache import (
+    SliceSampler,
+    cache_cases,
+    make_slice_dataset,
+    to_unit,
+)
+from keras_vaegan.errors import InputError
+
+CONFIG = ModalityConfig(
+    model=ModalityUNetConfig(image_size=32, filters=(4,)),
+    data=ModalityDataConfig(image_size=32, slice_stride=1),
+    batch_size=3,
+)
+
+
+@pytest.fixture
+def data(tmp_path, write_case):
+    for index in range(3):
+        write_case(tmp_path / "data" / f"case{index}", seed=index)
+    return tmp_path / "data"
+
+
+def cache(data, config=CONFIG):
+    return cache_cases(find_cases(data), data.parent / "cache", config.data)
+
+
+def test_the_cache_holds_the_normalised_brain(data):
+    for cached in cache(data):
+        case = read_case(data / cached.name, MODALITIES)
+        stack = np.load(cached.path)
+        assert stack.dtype == np.uint16 and stack.shape == cached.shape
+        images, brain = to_unit(stack)
+        assert brain.sum() == case.brain.sum()
+        box = np.argwhere(case.brain)
+        low, high = box.min(axis=0), box.max(axis=0) + 1
+        for channel, modality in enumerate(MODALITIES):
+            unit = case.scans[modality].unit[tuple(map(slice, low, high))]
+            np.testing.assert_allclose(images[..., channel], np.moveaxis(unit, 2, 0), atol=1e-5)
+        np.testing.assert_array_equal(cached.read_slice(2), stack[2])
+
+
+def test_unchanged_cases_are_not_read_again(data):
+    first = cache(data)
+    times = [case.path.stat().st_mtime_ns for case in first]
+    assert [case.path.stat().st_mtime_ns for case in cache(data)] == times
+    scan = next((data / "case1").iterdir())
+    os.utime(scan, ns=(1, 1))
+    again = cache(data)
+    assert [a.path == b.path for a, b in zip(first, again, strict=True)] == [True, False, True]
+    other = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, percentiles=(2, 98)))
+    assert cache(data, other)[0].path != first[0].path
+
+
+def test_unusable_cases_are_named(data, write_case, capsys):
+    for index in range(3, 10):
+        write_case(data / f"case{index}", seed=index)
+    scan = data / "case4" / "case4_t2.nii.gz"
+    scan.write_bytes(b"")
+    assert len(cache(data)) == 9
+    assert str(scan) in capsys.readouterr().err
+    (data / "case5" / "case5_t1.nii.gz").unlink()
+    with pytest.raises(InputError, match="2 of 10 cases are unusable"):
+        cache(data)
+
+
+def test_cases_without_a_large_enough_slice_are_refused(tmp_path, write_case):
+    arrays = {n: v[:14, :14] for n, v in write_case.draw((24, 24, 12)).items()}
+    small = {n: np.where(np.indices(v.shape).min(axis=0) > 2, v, 0) for n, v in arrays.items()}
+    folder = write_case(tmp_path / "data" / "a", {n: np.pad(v, 3) for n, v in small.items()})
+    with pytest.raises(InputError, match="no slice with 200 pixels"):
+        cache(folder.parent)
+
+
+def test_a_pass_shows_every_slice_once(data):
+    cases = cache(data)
+    sampler = SliceSampler(cases, CONFIG)
+    assert len(sampler) == sum(len(case.slices) for case in cases)
+    truths = [sampler.read_sample(i)[1].sum() for i in range(2 * len(sampler))]
+    first, second = truths[: len(sampler)], truths[len(sampler) :]
+    assert sorted(first) == pytest.approx(sorted(second))
+    assert first != second
+    strided = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, slice_stride=2))
+    assert len(SliceSampler(cases, strided)) == sum(-(-len(case.slices) // 2) for case in cases)
+
+
+def test_a_sample_is_what_the_volumes_hold(data):
+    cases = cache(data)
+    sampler = SliceSampler(cases, CONFIG)
+    case, level = sampler.table[sampler._permute(0)[4]]
+    window = cut_window(
+        cases[case].read_slice(level),
+        plan_windows([(0, side) for side in cases[case].shape[1:3]], 32)[0],
+        32,
+    )
+    images, brain = to_unit(window)
+    inputs, truth, mask = sampler.read_sample(4)
+    np.testing.assert_array_equal(truth[..., 0], images[..., 3])
+    np.testing.assert_array_equal(mask, brain)
+    np.testing.assert_array_equal(inputs, encode_inputs(images[None], "flair", CONFIG.model)[0])
+
+
+def test_variations_change_inputs_within_the_brain_only(data):
+    varied = dataclasses.replace(CONFIG.data, shift=3, flip=0.5, intensity=0.2)
+    sampler = SliceSampler(cache(data), dataclasses.replace(CONFIG, data=varied))
+    plain = SliceSampler(cache(data), CONFIG)
+    moved = 0
+    for position in range(12):
+        inputs, truth, brain = sampler.read_sample(position)
+        assert (inputs[brain[..., 0] == 0] == 0).all()
+        assert inputs.min() >= 0 and inputs.max() <= 1
+        moved += not np.array_equal(truth, plain.read_sample(position)[1])
+        np.testing.assert_allclose(truth.sum(), plain.read_sample(position)[1].sum(), rtol=1e-5)
+    assert moved > 8
+
+
+def test_any_target_takes_turns(data):
+    model = dataclasses.replace(CONFIG.model, target="any")
+    sampler = SliceSampler(cache(data), dataclasses.replace(CONFIG, model=model))
+    codes = np.array([sampler.read_sample(i)[0][0, 0, 4:] for i in range(40)])
+    assert (codes.sum(axis=1) == 1).all()
+    assert (codes.sum(axis=0) >= 3).all()
+
+
+def test_the_stream_can_start_at_any_step(data):
+    cases = cache(data)
+    whole = list(make_slice_dataset(cases, CONFIG).take(9).as_numpy_iterator())
+    later = list(make_slice_dataset(cases, CONFIG, 6).take(3).as_numpy_iterator())
+    for batch, expected in zip(later, whole[6:], strict=True):
+        for part, other, depth in zip(batch, expected, (3, 1, 1), strict=True):
+            assert part.shape == (3, 32, 32, depth) and part.dtype == np.float32
+            np.testing.assert_array_equal(part, other)
+
+
+def test_reading_slices_keeps_no_mapping_open(data):
+    case = cache(data)[0]
+    slices = [case.read_slice(level) for level in case.slices]
+    assert len(slices) and str(case.path) not in Path("/proc/self/maps").read_text()

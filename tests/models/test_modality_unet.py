@@ -1,0 +1,163 @@
+"""System B's network: shapes, counts, gradients, folding, files."""
+
+import dataclasses
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_vaegan.checkpoints.architecture import load_generator
+from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
+from keras_vaegan.checkpoints.modality import load_modality_unet
+from keras_vaegan.config import (
+    ModalityDataConfig,
+    ModalityUNetConfig,
+    VAEUNetConfig,
+    WeightsRecord,
+)
+from keras_vaegan.errors import InputError
+from keras_vaegan.inference import Translator
+from keras_vaegan.models import (
+    build_generator,
+    build_modality_unet,
+    build_model,
+    fold_normalization,
+    with_latents,
+)
+from keras_vaegan.presets import get_preset
+
+TINY = ModalityUNetConfig(image_size=16, filters=(4, 6), latent_channels=5)
+
+
+def make_inputs(config=TINY, count=2):
+    shape = (count, config.image_size, config.image_size, config.channels)
+    return np.random.default_rng(0).uniform(0, 1, shape).astype("float32")
+
+
+def make_network(config=TINY, seed=0):
+    """A network in which every weight is random, normalisation statistics included."""
+    rng = np.random.default_rng(seed)
+    model = build_modality_unet(config)
+    for variable in model.weights:
+        noise = rng.normal(0, 0.1, variable.shape)
+        variable.assign(
+            np.abs(variable + noise) if "variance" in variable.name else variable + noise
+        )
+    return model
+
+
+@pytest.mark.parametrize("target", ["flair", "any"])
+def test_contrasts_in_one_out(target):
+    config = dataclasses.replace(TINY, target=target)
+    output = np.array(make_network(config)(make_inputs(config)))
+    assert output.shape == (2, 16, 16, 1)
+    assert output.min() >= 0 and output.max() <= 1 and output.std() > 1e-3
+
+
+def test_the_published_shape():
+    model = build_modality_unet()
+    shapes = {layer.name: layer.output.shape for layer in model.layers}
+    assert model.input_shape == (None, 160, 160, 3) and model.output_shape == (None, 160, 160, 1)
+    assert shapes["encoder_3_pool"] == (None, 10, 10, 256)
+    assert shapes["z_mean"] == shapes["z_log_var"] == (None, 128)
+    assert shapes["latent_reshape"] == (None, 10, 10, 256)
+    convs = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert sum(layer.kernel_size == (3, 3) for layer in convs) == 16
+    assert model.count_params() == 13_820_001
+
+
+def test_every_variable_gets_a_finite_gradient():
+    model = build_modality_unet(TINY)
+    view = with_latents(model)
+    with tf.GradientTape() as tape:
+        image, z_mean, z_log_var = view(make_inputs(), training=True)
+        loss = tf.reduce_mean(image**2) + tf.reduce_mean(z_mean**2 + z_log_var**2)
+    gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+        assert gradient is not None and np.isfinite(gradient).all(), variable.path
+        assert np.abs(gradient).max() > 0, variable.path
+
+
+def test_folding_keeps_the_inference_output():
+    model = make_network()
+    folded = fold_normalization(model, TINY)
+    assert not any(isinstance(x, keras.layers.BatchNormalization) for x in folded.layers)
+    np.testing.assert_allclose(
+        np.array(folded(make_inputs())), np.array(model(make_inputs())), atol=1e-5
+    )
+    drawn = [np.array(folded(make_inputs(), training=True)) for _ in range(2)]
+    assert np.abs(drawn[0] - drawn[1]).max() > 1e-6
+
+
+def test_equal_configs_build_equal_weights_and_names():
+    first, again, other = (build_modality_unet(TINY, seed=seed) for seed in (0, 0, 1))
+    assert [x.name for x in first.layers] == [x.name for x in again.layers]
+    for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    kernels = [model.get_layer("encoder_0_1_conv").get_weights()[0] for model in (first, other)]
+    assert not np.array_equal(*kernels)
+    assert build_model(TINY).count_params() == first.count_params()
+
+
+@pytest.mark.parametrize("record", [True, False], ids=["record", "model"])
+def test_a_file_alone_gives_the_network(tmp_path, record):
+    model, data = make_network(), ModalityDataConfig(image_size=16, percentiles=(2.0, 98.0))
+    save_legacy_h5(model, tmp_path / "m.h5", WeightsRecord(TINY, data) if record else TINY)
+    rebuilt, config, found = load_modality_unet(tmp_path / "m.h5")
+    assert config == TINY and found == (data if record else ModalityDataConfig(image_size=16))
+    expected = np.array(model(make_inputs()))
+    np.testing.assert_array_equal(np.array(rebuilt(make_inputs())), expected)
+    np.testing.assert_array_equal(
+        np.array(load_generator(tmp_path / "m.h5")(make_inputs())), expected
+    )
+    fresh = build_modality_unet(TINY, seed=3)
+    fresh.load_weights(tmp_path / "m.h5")
+    np.testing.assert_array_equal(np.array(fresh(make_inputs())), expected)
+
+
+def test_foreign_files_are_refused(tmp_path):
+    other = VAEUNetConfig(
+        image_size=16, channels=1, filters=(8, 16), kernel_sizes=(3, 3), num_residual_blocks=(0, 1),
+        skip_levels=1, groups=4, latent_channels=3,
+    )  # fmt: skip
+    save_legacy_h5(build_generator(other), tmp_path / "g.h5", other)
+    with pytest.raises(InputError, match="VAEUNetConfig"):
+        load_modality_unet(tmp_path / "g.h5")
+    with pytest.raises(InputError, match="no modality_unet_weights.h5"):
+        load_modality_unet(tmp_path)
+    save_legacy_h5(make_network(), tmp_path / "m.h5", TINY)
+    with pytest.raises(InputError, match="synthesize"):
+        Translator.load(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        text = file.attrs["keras_vaegan_config"]
+        text = text.decode() if isinstance(text, bytes) else text
+        file.attrs["keras_vaegan_config"] = text.replace("[4, 6]", "[4, 60000]")
+    with pytest.raises(InputError, match="far larger"):
+        load_modality_unet(tmp_path / "m.h5")
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"image_size": 18}, "stride 4"), ({"filters": ()}, "one level"),
+        ({"target": "pd"}, "flair"), ({"latent_channels": 0}, "positive"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_bad_configs_are_refused(change, word):
+    with pytest.raises(InputError, match=word):
+        build_modality_unet(TINY, **change)
+
+
+def test_presets_agree_with_their_networks():
+    published, small = get_preset("modality_unet"), get_preset("modality_unet_small")
+    assert published.model == ModalityUNetConfig()
+    assert small.model.filters == (16, 32, 64, 128)
+    for change in (
+        {"data": ModalityDataConfig(image_size=96)}, {"learning_rate": 0.0}, {"steps": 0},
+        {"seed": -1}, {"precision": "half"},
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=next(iter(change))):
+            dataclasses.replace(published, **change)
