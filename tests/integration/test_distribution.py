@@ -1,0 +1,219 @@
+"""Several devices and workers give the update of one; interrupted runs end as whole ones do."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_vaegan.data.phantom_rendering import PhantomSet, write_phantom_folders
+from keras_vaegan.errors import InputError
+from keras_vaegan.trainers.distribution import check_global_batch, make_strategy
+
+HERE = Path(__file__).parent
+FAMILIES = ("vae", "resnet", "rrdbnet", "modality")
+TOLERANCE = 2e-4  # of weights after a few Adam steps at rate 1e-3: sums in another order
+LIMIT = 400
+
+
+def start(*command, **environment) -> subprocess.Popen:
+    """Start a Python process that writes both streams to one pipe."""
+    settings = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TF_NUM_INTRAOP_THREADS": "1"}
+    settings.pop("TF_CONFIG", None)
+    return subprocess.Popen(
+        [sys.executable, *map(str, command)], env={**settings, **environment}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=HERE.parent.parent,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen, status: int = 0) -> str:
+    """Wait for a process and check its exit status."""
+    output, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode == status, output[-3000:]
+    return output
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    write_phantom_folders(folder, PhantomSet(count=12, size=32))
+    return folder
+
+
+# -- one machine -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def differences():
+    """Largest weight difference by family, one device against two logical CPUs."""
+    return json.loads(finish(start(HERE / "mirrored.py")).splitlines()[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_two_logical_cpus_give_the_update_of_one(differences, family):
+    print(f"{family}: largest difference of a weight or slot {differences[family]:.1e}")
+    assert differences[family] <= TOLERANCE
+
+
+# -- several workers ---------------------------------------------------------------------------
+
+
+def find_ports(count: int) -> list[int]:
+    """Free ports of the loopback."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def start_workers(family: str, folder: Path, *options) -> list[subprocess.Popen]:
+    """Two workers on the loopback."""
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in find_ports(2)]}
+    return [
+        start(
+            HERE / "worker.py", family, folder / f"worker{index}.npz", *options,
+            TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
+        )
+        for index in range(2)
+    ]  # fmt: skip
+
+
+def compare(first: Path, second: Path) -> float:
+    """Largest difference of two states."""
+    one, two = np.load(first), np.load(second)
+    assert set(one.files) == set(two.files)
+    return max(float(np.abs(one[name] - two[name]).max()) for name in one.files)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["vae", "resnet", "rrdbnet"])
+def test_two_workers_agree_with_each_other_and_with_one_process(family, images, tmp_path):
+    options = ["--data", images, "--steps", "4"]
+    for worker in start_workers(family, tmp_path, *options, "--out", tmp_path / "two"):
+        finish(worker)
+    assert compare(tmp_path / "worker0.npz", tmp_path / "worker1.npz") == 0
+    alone = [HERE / "worker.py", family, tmp_path / "one.npz", *options, "--out", tmp_path / "one"]
+    finish(start(*alone))
+    difference = compare(tmp_path / "worker0.npz", tmp_path / "one.npz")
+    print(f"{family}: two workers against one process {difference:.1e}")
+    assert difference <= TOLERANCE
+    assert (tmp_path / "two" / "state" / "state.h5").exists()  # the chief's, once
+    lines = (tmp_path / "two" / "logs" / "history.csv").read_text().splitlines()
+    assert len(lines) == 3
+
+
+@pytest.mark.slow
+def test_a_killed_worker_resumes_to_the_same_weights(images, tmp_path):
+    common = ["--data", images, "--deterministic"]
+    for worker in start_workers(
+        "rrdbnet", tmp_path, *common, "--steps", 4, "--out", tmp_path / "a"
+    ):
+        finish(worker)
+    whole = tmp_path / "worker0.npz"
+    whole.rename(tmp_path / "whole.npz")
+    run = tmp_path / "b"
+    workers = start_workers("rrdbnet", tmp_path, *common, "--steps", 400, "--out", run)
+    wait_for(run / "state" / "state.h5", workers)
+    workers[1].kill()
+    time.sleep(0.5)
+    workers[0].kill()
+    for worker in workers:
+        worker.communicate()
+    done = int((run / "logs" / "history.csv").read_text().splitlines()[-1].split(",")[1])
+    if done > 4:  # it had gone on before the kill
+        pytest.skip(f"killed as late as step {done}")
+    resumed = [*common, "--steps", 4, "--out", run, "--resume"]
+    for worker in start_workers("rrdbnet", tmp_path, *resumed):
+        finish(worker)
+    if done < 4:
+        assert compare(tmp_path / "worker0.npz", tmp_path / "whole.npz") == 0
+
+
+def wait_for(path: Path, processes: list[subprocess.Popen]) -> None:
+    """Wait until a file is there."""
+    begin = time.monotonic()
+    while not path.exists():
+        assert time.monotonic() - begin < LIMIT
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.02)
+
+
+# -- surviving ---------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_bit_for_bit(images, tmp_path):
+    """kill -9 after a saved state, --resume, against the whole run."""
+    worker = [HERE / "worker.py", "resnet"]
+    common = ["--data", images, "--deterministic", "--strategy", "single"]
+    finish(start(*worker, tmp_path / "whole.npz", *common, "--steps", 6, "--out", tmp_path / "a"))
+    run = tmp_path / "b"
+    process = start(*worker, tmp_path / "x.npz", *common, "--steps", 6, "--out", run)
+    wait_for(run / "state" / "state.h5", [process])
+    process.kill()
+    process.communicate()
+    resumed = [*common, "--steps", 6, "--out", run, "--resume"]
+    finish(start(*worker, tmp_path / "part.npz", *resumed))
+    assert compare(tmp_path / "whole.npz", tmp_path / "part.npz") == 0
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_has_its_own_status(images, tmp_path):
+    process = start(
+        HERE / "worker.py", "rrdbnet", tmp_path / "x.npz", "--data", images, "--steps", 100_000,
+        "--out", tmp_path / "run",
+    )  # fmt: skip
+    wait_for(tmp_path / "run" / "state" / "state.h5", [process])
+    process.send_signal(signal.SIGTERM)
+    assert "saved" in finish(process, 128 + signal.SIGTERM)
+
+
+@pytest.mark.slow
+def test_every_kill_leaves_a_loadable_state(tmp_path):
+    output = finish(start(HERE / "kill_loop.py", tmp_path, 60, 0))
+    print(output)
+    assert "60 kills, 60 loadable states" in output
+    assert int(output.split(", ")[-1].split()[0]) > 10
+
+
+# -- bad input ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "word"),
+    [
+        ("fast", None, "one of auto"),
+        ("multi_worker", None, "without a cluster"),
+        ("multi_worker", "{", "no JSON"),
+        ("multi_worker", "[1]", "JSON object"),
+        ("tpu", None, "cannot start"),
+    ],
+    ids=str,
+)
+def test_bad_strategies_are_refused_in_one_line(monkeypatch, name, config, word):
+    for variable in ("TF_CONFIG", "SLURM_JOB_ID", "TPU_NAME"):
+        monkeypatch.delenv(variable, raising=False)
+    if config is not None:
+        monkeypatch.setenv("TF_CONFIG", config)
+    with pytest.raises(InputError, match=word) as caught:
+        make_strategy(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_batch_must_be_shared_evenly():
+    class Three:
+        num_replicas_in_sync = 3
+
+    check_global_batch(6, Three)
+    with pytest.raises(InputError, match="multiple of 3"):
+        check_global_batch(4, Three)

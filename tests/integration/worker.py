@@ -1,0 +1,38 @@
+"""One process of a tiny training run: `train` on a preset of tiny.py, then the state to a file.
+
+    python worker.py FAMILY STATE.npz TRAIN-OPTIONS...
+
+With TF_CONFIG in the environment it is one of several workers.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+def main(family: str, state: Path, options: list[str]) -> int:
+    """Register the tiny preset without image pool and augmentation, train, keep the state."""
+    from tiny import TINY, make_plain, read_state
+
+    from keras_vaegan import train
+    from keras_vaegan.presets import PRESETS
+    from keras_vaegan.trainers.callbacks import StopOnSignalOrLimit
+
+    PRESETS["tiny"] = lambda: make_plain(TINY[family])
+    end = StopOnSignalOrLimit.on_train_end
+
+    def keep_state(self, logs=None):
+        end(self, logs)
+        np.savez(state, **{k.replace("/", "|"): v for k, v in read_state(self.model).items()})
+
+    StopOnSignalOrLimit.on_train_end = keep_state
+    return train.main(["--preset", "tiny", *options])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:]))
