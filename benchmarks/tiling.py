@@ -5,8 +5,8 @@
 
 `difference` enlarges an image whole and in tiles of several overlaps, and prints the largest and
 mean absolute difference on [0, 1]; `--weights published` takes a randomly initialised network of
-the published size, its dense blocks without ESRGAN's factor of 0.1, so that they weigh in. `memory` enlarges a random
-image and prints the process's peak memory beside that of a small image.
+the published size, its dense blocks without ESRGAN's factor of 0.1, so that they weigh in.
+`memory` enlarges a random image and prints the process's peak memory beside that of a small image.
 """
 
 from __future__ import annotations
