@@ -341,7 +341,7 @@ def test_evaluate_judges_the_cases_that_the_run_has_not_seen(run, cases, tmp_pat
     for part in ("brain", "whole"):
         assert set(metrics[part]) == set(MODALITIES)
         for figures in metrics[part].values():
-            assert {"psnr", "ssim", "mae", "copy"} == set(figures)
+            assert {"psnr", "ssim", "mae", "copy", "fitted"} == set(figures)
     assert len((tmp_path / "per_image.csv").read_text().splitlines()) == 5
     page = (tmp_path / "report.html").read_text()
     assert page.count("<img") == 4 and "in the brain" in page and "1 cases" in page
