@@ -266,8 +266,9 @@ def print_case(row: dict) -> None:
     """Print a case's figures as they come."""
     print(
         f"{row['case']} {row['target']}: brain {row['brain_psnr']:.2f} dB / "
-        f"{row['brain_ssim']:.3f}, after a linear fit {row['fitted_brain_psnr']:.2f} dB, copy of {row['copy_source']} {row['copy_brain_psnr']:.2f} dB / "
-        f"{row['copy_brain_ssim']:.3f}",
+        f"{row['brain_ssim']:.3f}, after a linear fit {row['fitted_brain_psnr']:.2f} dB / "
+        f"{row['fitted_brain_ssim']:.3f}, copy of {row['copy_source']} "
+        f"{row['copy_brain_psnr']:.2f} dB / {row['copy_brain_ssim']:.3f}",
         flush=True,
     )
 
