@@ -15,6 +15,7 @@ COMMANDS = {
     "synthesize": "make a missing MRI contrast of a case, NIfTI in, NIfTI out",
     "enhance": "enlarge images with an RRDBNet",
     "evaluate": "measure a run: cycles, realism, and translation error where truth exists",
+    "export": "write trained weights as a TensorFlow SavedModel",
     "convert": "inspect, rebuild and rewrite Keras weight files",
     "phantom": "write procedural heads in the layout of the real data sets",
     "download": "fetch the Kaggle CT and MRI set",

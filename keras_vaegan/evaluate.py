@@ -60,6 +60,8 @@ def evaluate(arguments: EvaluateArguments) -> int:
         raise InputError(f"--limit {arguments.limit}: expected at least 4 images per domain")
     config = read_run_config(arguments.weights) if is_run(arguments.weights) else None
     if isinstance(config, SuperResolutionConfig):
+        if arguments.enhance is not None:
+            raise InputError("--enhance with an RRDBNet's run: expected a CycleGAN's; drop it")
         return evaluate_enlarger(arguments, config)
     return evaluate_translator(arguments)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +49,51 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path`, and move it there once the block has succeeded.
+
+    Args:
+        path: Final folder: new, or empty.
+
+    Yields:
+        The temporary folder to write into.
+
+    Raises:
+        InputError: `path` is a file or holds something, or cannot be written.
+    """
+    path = Path(path)
+    check_new_folder(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        yield temporary
+        temporary.chmod(0o777 & ~_current_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"cannot write {path}: {reason}; choose a writable folder with free space"
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_new_folder(path: str | Path) -> None:
+    """Refuse an output folder that is a file, or holds something already.
+
+    Raises:
+        InputError: it does.
+    """
+    path = Path(path)
+    if path.is_dir() and any(path.iterdir()):
+        raise InputError(f"{path} exists and is not empty: expected a new folder; choose another")
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file: expected a new folder; choose another")
 
 
 def _flush(path: Path) -> None:

@@ -86,3 +86,12 @@ def torch_rrdbnet():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def reference_python() -> str:
+    """The Python of a TensorFlow 2.15 environment, `KERAS_VAEGAN_REFERENCE_PYTHON`."""
+    python = os.environ.get("KERAS_VAEGAN_REFERENCE_PYTHON")
+    if not python:
+        pytest.skip("KERAS_VAEGAN_REFERENCE_PYTHON names no TensorFlow 2.15 environment")
+    return python

@@ -43,6 +43,30 @@ def test_published_preset_is_as_published():
     assert config.pool_size == 50
 
 
+def test_published_system_c_is_as_published():
+    config = get_preset("resnet_cyclegan")
+    assert (config.data.image_size, config.data.channels) == (256, 1)
+    generator, judge = config.generator, config.discriminator
+    assert (generator.filters, generator.num_residual_blocks) == ((64, 128, 256), 9)
+    assert (generator.convs_per_block, generator.kernel_size) == (2, 7)
+    assert judge.filters == (64, 128, 256, 512) and judge.receptive_field == 70
+    assert judge.spectral_norm and judge.instance_norm
+    losses = config.losses
+    assert losses.adversarial == "least_squares"
+    assert (losses.cycle_weight, losses.identity_weight, losses.ssim_weight) == (10, 0.5, 1)
+    assert not (losses.anchor_weight or losses.background_weight or losses.cycle_noise)
+    rates = config.optimizer
+    assert (rates.learning_rate, rates.beta_1, rates.beta_2) == (2e-4, 0.5, 0.999)
+    assert (rates.cosine_epochs, rates.decay, rates.ema_decay) == (50, 0, 0)
+    assert (config.batch_size, config.epochs, config.validation_epochs) == (16, 60, 5)
+    assert (config.best_by, config.pool_size, config.precision) == ("ssim", 0, "mixed_float16")
+    changes = config.augmentation
+    assert (changes.copies, changes.in_place, changes.separate_warps) == (0, True, True)
+    assert (changes.flip, changes.warp_probability) == (0.5, 0.5)
+    assert (changes.rotation_degrees, changes.zoom) == (15, 0.1)
+    assert not (changes.translation or changes.intensity)
+
+
 def test_unknown_preset_names_the_known_ones():
     with pytest.raises(InputError, match="vae_cyclegan_small"):
         get_preset("vae")
@@ -74,6 +98,13 @@ def test_resize_changes_every_part():
         (lambda: OptimizerConfig(beta_1=1.0), "beta_1"),
         (lambda: AugmentationConfig(flip=2), "flip"),
         (lambda: AugmentationConfig(copies=3), "copies"),
+        (lambda: AugmentationConfig(copies=1, in_place=True), "in_place"),
+        (lambda: OptimizerConfig(epsilon=0), "epsilon"),
+        (lambda: OptimizerConfig(cosine_epochs=-1), "cosine_epochs"),
+        (lambda: CycleGANConfig(best_by="copy"), "realism, ssim"),
+        (lambda: CycleGANConfig(epochs=-1), "epochs"),
+        (lambda: CycleGANConfig(validation_epochs=0), "validation_epochs"),
+        (lambda: resize_config(get_preset("resnet_cyclegan"), 250), "stride"),
         (lambda: DataConfig(resize="crop"), "stretch"),
         (lambda: DataConfig(align="skull"), "head"),
         (lambda: config_from_dict({"kind": "Nothing"}), "kind"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from keras_vaegan.errors import InputError
-from keras_vaegan.files import atomic_path
+from keras_vaegan.files import atomic_folder, atomic_path
 
 
 def names(folder: Path) -> list[str]:
@@ -108,3 +108,34 @@ def test_a_file_where_a_folder_should_be(tmp_path):
     with pytest.raises(InputError, match="cannot write"), atomic_path(tmp_path / "runs" / "x"):
         raise AssertionError("the block must not run")
     assert (tmp_path / "runs").read_text() == "a file"
+
+
+def test_a_folder_is_new_or_empty(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "a/new"):
+        with atomic_folder(tmp_path / name) as temporary:
+            (temporary / "x").write_text("1")
+            assert names(tmp_path / name) == [] if name == "empty" else True
+        assert names(tmp_path / name) == ["x"]
+        mode = stat.S_IMODE((tmp_path / name).stat().st_mode)
+        assert mode == 0o777 & ~read_umask()
+    assert names(tmp_path) == ["a", "empty"] and names(tmp_path / "a") == ["new"]
+    with pytest.raises(InputError, match="not empty"), atomic_folder(tmp_path / "empty"):
+        raise AssertionError("the block must not run")
+    with pytest.raises(InputError, match="is a file"), atomic_folder(tmp_path / "empty" / "x"):
+        raise AssertionError("the block must not run")
+
+
+def read_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
+def test_a_failing_folder_leaves_nothing(tmp_path, error):
+    expected = InputError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(expected), atomic_folder(tmp_path / "out") as temporary:
+        (temporary / "half").write_text("")
+        raise error
+    assert names(tmp_path) == []

@@ -33,9 +33,18 @@ ALLOWED = {
     "evaluation": {"data"},
     "checkpoints": {"models"},
     "trainers": {"models", "checkpoints", "data", "evaluation"},
-    "inference": {"models", "checkpoints", "trainers", "data", "enhancement"},
     "enhancement": {"models", "checkpoints", "data"},
+    "inference": {"models", "checkpoints", "trainers", "data", "enhancement"},
     "synthesis": {"models", "checkpoints", "trainers", "data"},
+    "exporting": {
+        "models",
+        "checkpoints",
+        "data",
+        "enhancement",
+        "inference",
+        "synthesis",
+        "__init__",
+    },
 }
 COMMAND_PARTS = {*ALLOWED, *COMMANDS, "__init__"}
 TENSORFLOW_FREE = (

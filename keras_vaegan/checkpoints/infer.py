@@ -359,8 +359,8 @@ def _read_patch_discriminator(leaves: list[Leaf]) -> Iterator[dict]:
 
 READERS = (
     _read_generator,
-    _read_discriminator,
     _read_resnet,
-    _read_patch_discriminator,
+    _read_patch_discriminator,  # narrower than the next: every kernel is equal
+    _read_discriminator,
     _read_rrdbnet,
 )

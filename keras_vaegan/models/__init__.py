@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 
 from keras_vaegan.config import (
@@ -31,6 +33,7 @@ __all__ = [
     "build_model",
     "fold_normalization",
     "build_rrdbnet",
+    "find_builder",
     "build_patch_discriminator",
     "build_resnet_generator",
     "run_generator",
@@ -55,8 +58,17 @@ def build_model(config) -> keras.Model:
     """
     if isinstance(config, WeightsRecord):
         config = config.model
+    return find_builder(config)(config)
+
+
+def find_builder(config) -> Callable[..., keras.Model]:
+    """The `build_*` function that takes this kind of config.
+
+    Raises:
+        InputError: there is none.
+    """
     builder = _BUILDERS.get(type(config))
     if builder is None:
         kinds = ", ".join(kind.__name__ for kind in _BUILDERS)
         raise InputError(f"cannot build a model from {type(config).__name__}: expected {kinds}")
-    return builder(config)
+    return builder

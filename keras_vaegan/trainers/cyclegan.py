@@ -287,7 +287,8 @@ class CycleGAN(keras.Model):
             for value, mean in zip(
                 model.trainable_variables, average.trainable_variables, strict=True
             ):
-                mean.assign(mean * decay + value * (1 - decay))
+                keeps = self.config.optimizer.ema_decay > 0
+                mean.assign(mean * decay + value * (1 - decay) if keeps else value)
 
     # -- validation ----------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_vaegan.config import AugmentationConfig
-from keras_vaegan.data.augment import augment
+from keras_vaegan.data.augment import _choose_warps, augment
 
 OFF = AugmentationConfig(
     flip=0, rotation_degrees=0, zoom=0, translation=0, intensity=0, warp_probability=1
@@ -68,3 +68,33 @@ def test_range_is_kept_and_uncovered_pixels_are_black():
     )
     changed = run(config, np.ones((8, 33, 33, 1), "float32"))
     assert changed.min() == pytest.approx(-1, abs=1e-4) and changed.max() <= 1
+
+
+def test_separate_warps_draw_for_each_part():
+    """With probability 1/2 each: of 400 images a quarter has both, a quarter neither."""
+    config = dataclasses.replace(
+        OFF, rotation_degrees=15, zoom=0.1, warp_probability=0.5, separate_warps=True
+    )
+    turned, zoomed = _choose_warps(config, tf.random.stateless_uniform((400,), SEED, -1, 1), SEED)
+    shares = [float(tf.reduce_mean(x)) for x in (turned, zoomed, turned * zoomed)]
+    assert shares == pytest.approx([0.5, 0.5, 0.25], abs=0.06)
+    together = dataclasses.replace(config, separate_warps=False)
+    turned, zoomed = _choose_warps(together, tf.random.stateless_uniform((9,), SEED, -1, 1), SEED)
+    np.testing.assert_array_equal(turned, zoomed)
+
+
+def test_the_published_changes_of_system_c_stay_in_their_limits():
+    """Some images keep as they were; a turn and a zoom keep the blob's distance within 10 %."""
+    config = dataclasses.replace(
+        OFF, flip=0.5, rotation_degrees=15, zoom=0.1, warp_probability=0.5, separate_warps=True
+    )
+    images = make_images(200)
+    changed = run(config, images)
+    moved = np.abs(changed - images).max(axis=(1, 2, 3)) > 1e-3
+    assert 0.06 < 1 - moved.mean() < 0.2  # an eighth: no flip, no turn, no zoom
+    axis = np.linspace(-1, 1, changed.shape[1])
+    mass = changed[..., 0] + 1
+    total = mass.sum(axis=(1, 2))
+    radius = np.hypot((mass.sum(2) @ axis) / total, (mass.sum(1) @ axis) / total)
+    still = radius[~moved].mean()
+    assert radius.min() > 0.85 * still and radius.max() < 1.15 * still

@@ -11,9 +11,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vaegan.config import DiscriminatorConfig, VAEUNetConfig, WeightsRecord
+from keras_vaegan.config import (
+    DiscriminatorConfig,
+    RRDBNetConfig,
+    VAEUNetConfig,
+    WeightsRecord,
+)
 from keras_vaegan.errors import InputError
-from keras_vaegan.models import build_discriminator, build_generator, build_model, with_latents
+from keras_vaegan.models import (
+    build_discriminator,
+    build_generator,
+    build_model,
+    build_rrdbnet,
+    with_latents,
+)
 from keras_vaegan.presets import get_preset
 
 TINY = VAEUNetConfig(
@@ -29,6 +40,7 @@ TINY = VAEUNetConfig(
 TINY_JUDGE = DiscriminatorConfig(
     image_size=32, channels=1, filters=(8, 8, 16, 16), trunk_depth=2, groups=4
 )
+TINY_ENLARGER = RRDBNetConfig(scale=2, channels=1, num_features=8, num_blocks=1, growth_channels=4)
 
 
 PINNED_COUNTS = {"vae_cyclegan_small": (1_860_433, 1_171_236), "demo": (390_337, 435_652)}
@@ -165,8 +177,10 @@ def test_jax_backend_without_tensorflow_gives_the_same_outputs(tmp_path):
     """Runs where `import tensorflow` is impossible, then compares (<= 1e-4)."""
     pytest.importorskip("jax", reason="the jax backend is not installed")
     model, judge = build_generator(TINY), build_discriminator(TINY_JUDGE)
+    enlarger = build_rrdbnet(TINY_ENLARGER)
     image = make_images(TINY)
-    arrays = {f"w{i}": w for i, w in enumerate(model.get_weights() + judge.get_weights())}
+    weights = model.get_weights() + judge.get_weights() + enlarger.get_weights()
+    arrays = {f"w{i}": w for i, w in enumerate(weights)}
     np.savez(tmp_path / "in.npz", image=image, **arrays)
     script = """
 import json, sys
@@ -194,7 +208,7 @@ np.savez(folder + "/out.npz", **outputs)
 """
     from keras_vaegan.config import config_to_dict
 
-    configs = [json.dumps(config_to_dict(c)) for c in (TINY, TINY_JUDGE)]
+    configs = [json.dumps(config_to_dict(c)) for c in (TINY, TINY_JUDGE, TINY_ENLARGER)]
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     subprocess.run(
         [sys.executable, "-c", script, str(tmp_path), *configs],
@@ -206,6 +220,7 @@ np.savez(folder + "/out.npz", **outputs)
     np.testing.assert_allclose(theirs["0_0"], np.array(model(image)), atol=1e-4)
     for head, answer in enumerate(judge(image)):
         np.testing.assert_allclose(theirs[f"1_{head}"], np.array(answer), atol=1e-4)
+    np.testing.assert_allclose(theirs["2_0"], np.array(enlarger(image)), atol=1e-4)
 
 
 def test_models_are_functional_and_survive_the_keras_format(tmp_path):

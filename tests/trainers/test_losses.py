@@ -58,6 +58,23 @@ def test_ssim_equals_the_tf_flavour(channels):
     np.testing.assert_allclose(np.array(ssim(a, b)), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_ssim_loss_and_its_gradient_equal_the_tf_flavours(channels):
+    """The loss within 1e-5; its gradient within 1e-4 of the largest one."""
+    a = tf.constant(random_images(0, (2, 32, 40, channels)))
+    b = tf.constant(np.clip(a + 0.2 * random_images(1, a.shape), 0, 1))
+    results = []
+    for loss in (ssim_loss, lambda x, y: 1 - tf.reduce_mean(tf.image.ssim(x, y, max_val=1.0))):
+        with tf.GradientTape() as tape:
+            tape.watch(b)
+            value = loss(a, b)
+        results.append((float(value), tape.gradient(value, b).numpy()))
+    (ours, our_gradient), (theirs, their_gradient) = results
+    assert ours == pytest.approx(theirs, abs=1e-5)
+    limit = 1e-4 * np.abs(their_gradient).max()
+    np.testing.assert_allclose(our_gradient, their_gradient, atol=limit)
+
+
 def test_ssim_of_identical_and_constant_images():
     image = random_images(2)
     assert float(ssim_loss(image, image)) == pytest.approx(0, abs=1e-6)

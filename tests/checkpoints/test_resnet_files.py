@@ -1,0 +1,110 @@
+"""Weight files of System C: written, perturbed, read back; told from shapes alone; refused."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from keras_vaegan.checkpoints.architecture import load_generator, load_model, read_config
+from keras_vaegan.checkpoints.h5_file import read_weight_file
+from keras_vaegan.checkpoints.infer import infer_config
+from keras_vaegan.checkpoints.legacy_h5 import load_legacy_h5, save_legacy_h5
+from keras_vaegan.config import (
+    DataConfig,
+    PatchDiscriminatorConfig,
+    ResnetGeneratorConfig,
+    WeightsRecord,
+)
+from keras_vaegan.errors import InputError
+from keras_vaegan.inference import Translator
+from keras_vaegan.models import build_model
+
+GENERATOR = ResnetGeneratorConfig(image_size=32, filters=(4, 8, 16), num_residual_blocks=2)
+UNIT_OF_SIX = dataclasses.replace(
+    GENERATOR, num_residual_blocks=1, convs_per_block=6, activate_block_output=True
+)
+JUDGE = PatchDiscriminatorConfig(image_size=32, filters=(4, 8))
+CONFIGS = {"generator": GENERATOR, "unit of six": UNIT_OF_SIX, "judge": JUDGE}
+UNTOLD = {"image_size": 32, "activate_block_output": False, "convs_per_block": 2}
+
+
+def make_model(config, seed=0):
+    """A model in which every weight is random, the power iteration's vectors included."""
+    rng = np.random.default_rng(seed)
+    model = build_model(config)
+    for variable in model.weights:
+        variable.assign(variable + rng.normal(0, 0.1, variable.shape))
+    return model
+
+
+def run(model):
+    return np.array(model(np.random.default_rng(9).uniform(-1, 1, (2, 32, 32, 1))))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_file_alone_gives_the_model(tmp_path, name):
+    """Save, perturb, load: the same outputs; the record comes back too."""
+    config = CONFIGS[name]
+    record = WeightsRecord(config, DataConfig(image_size=32, channels=1))
+    model = make_model(config)
+    expected = run(model)
+    save_legacy_h5(model, tmp_path / "w.h5", record)
+    assert read_config(tmp_path / "w.h5") == record
+    rebuilt, found = load_model(tmp_path / "w.h5")
+    assert found == record
+    np.testing.assert_array_equal(run(rebuilt), expected)
+    for variable in model.weights:
+        variable.assign(variable + 1)
+    assert not np.array_equal(run(model), expected)
+    load_legacy_h5(model, tmp_path / "w.h5")
+    np.testing.assert_array_equal(run(model), expected)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_shapes_tell_the_config(tmp_path, name):
+    config = CONFIGS[name]
+    save_legacy_h5(make_model(config), tmp_path / "w.h5")
+    names = {field.name for field in dataclasses.fields(config)}
+    assume = {key: getattr(config, key) for key in UNTOLD if key in names}
+    found = infer_config(read_weight_file(tmp_path / "w.h5"), assume)
+    assert found.config == config
+    assert "image_size" in found.assumed
+    rebuilt, _ = load_model(tmp_path / "w.h5", assume=assume)
+    np.testing.assert_array_equal(run(rebuilt), run(make_model(config)))
+
+
+def test_what_shapes_leave_open_is_said(tmp_path, capsys):
+    save_legacy_h5(make_model(GENERATOR), tmp_path / "w.h5")
+    load_generator(tmp_path / "w.h5", assume={"image_size": 32})
+    error = capsys.readouterr().err
+    assert "convs_per_block=2" in error and "image_size" not in error
+    found = infer_config(read_weight_file(tmp_path / "w.h5"), {"image_size": 32})
+    assert [c.convs_per_block for c in (found.config, *found.alternatives)] == [2, 1, 4]
+
+
+def test_a_judge_without_spectral_norm_is_told_by_its_weights(tmp_path):
+    plain = dataclasses.replace(JUDGE, spectral_norm=False)
+    save_legacy_h5(make_model(plain), tmp_path / "w.h5")
+    found = infer_config(read_weight_file(tmp_path / "w.h5"), {"image_size": 32})
+    assert found.config == plain
+
+
+def test_a_judge_is_no_generator(tmp_path):
+    save_legacy_h5(make_model(JUDGE), tmp_path / "d.h5", JUDGE)
+    with pytest.raises(InputError, match="holds a discriminator"):
+        load_generator(tmp_path / "d.h5")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_config_that_claims_far_more_is_refused(tmp_path, name):
+    wide = dataclasses.replace(CONFIGS[name], filters=(2**13, 2**14))
+    save_legacy_h5(make_model(CONFIGS[name]), tmp_path / "w.h5", wide)
+    with pytest.raises(InputError, match="far larger"):
+        load_model(tmp_path / "w.h5")
+
+
+def test_the_translator_takes_any_image(tmp_path):
+    save_legacy_h5(make_model(GENERATOR), tmp_path / "g.h5", GENERATOR)
+    image = (np.arange(40 * 50).reshape(40, 50) % 251).astype("uint8")
+    translation, _ = Translator.load(tmp_path / "g.h5").translate(image)
+    assert translation.shape == image.shape and translation.dtype == image.dtype
