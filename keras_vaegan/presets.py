@@ -244,7 +244,7 @@ def rrdbnet_x4_small() -> SuperResolutionConfig:
     Command: `python -m keras_vaegan.train --preset rrdbnet_x4_small --data DIR --out RUN`.
     Time: 1,624 of its 3,000 steps in 20 minutes on 2 shared CPU cores (AMD EPYC, AVX512-BF16).
     Metric: 150 + 150 real test images, x4: CT 35.68 dB / 0.961 (bicubic 28.71 / 0.922), MRI
-    27.50 dB / 0.833 (bicubic 25.35 / 0.781); commit bce3ebd.
+    27.50 dB / 0.833 (bicubic 25.35 / 0.781); commit 5788809.
     """
     return SuperResolutionConfig(
         network=RRDBNetConfig(channels=1, num_features=32, num_blocks=4, growth_channels=16),
