@@ -213,7 +213,10 @@ def modality_unet_small() -> ModalityConfig:
     """System B sized for a CPU: half the features a level, ten times the rate, varied slices.
 
     Command: `python -m keras_vaegan.train --preset modality_unet_small --data DIR --out RUN`.
-    Metric: not measured.
+    Time: step 1273 of 4000 in 11 minutes on 2 CPU cores that other work shared.
+    Metric: 58 phantom cases, 7 others held out (`phantom --kind brats --count 72`): FLAIR in the
+    brain 24.39 dB / 0.914, the best copy 15.81 dB / 0.384 (trained at 1065093, evaluated at
+    5e9acc4). Trained on one real case and tested on another it does not pass the copy.
     """
     return ModalityConfig(
         model=ModalityUNetConfig(filters=(16, 32, 64, 128)),
