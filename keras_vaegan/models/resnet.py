@@ -9,7 +9,8 @@ from keras import layers
 
 from keras_vaegan.config import ResnetGeneratorConfig
 from keras_vaegan.models.blocks import Seeds, apply_conv
-from keras_vaegan.models.layers import InstanceNormalization, ReflectionPadding2D
+from keras_vaegan.models.layers import InstanceNormalization
+from keras_vaegan.models.pixel_layers import ReflectionPadding2D
 
 
 def build_resnet_generator(config: ResnetGeneratorConfig | None = None, **fields) -> keras.Model:
