@@ -5,8 +5,8 @@
 
 `difference` enlarges an image whole and in tiles of several overlaps, and prints the largest and
 mean absolute difference on [0, 1]; `--weights published` takes a randomly initialised network of
-the published size, its dense blocks scaled up so that they weigh in. `memory` enlarges a random
-image and prints the process's peak memory beside that of a small image.
+the published size, its dense blocks without ESRGAN's factor of 0.1, so that they weigh in.
+`memory` enlarges a random image and prints the process's peak memory beside that of a small image.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def load(weights: str, tile: int, overlap: int):
     from keras_vaegan.models import build_rrdbnet
 
     model = build_rrdbnet()
-    model.set_weights([2.0 * w if w.ndim == 4 else w for w in model.get_weights()])
+    for layer in model.layers:
+        if "_rdb" in layer.name and layer.weights:
+            layer.set_weights([10 * array for array in layer.get_weights()])
     return Enhancer(model, 4, tile, overlap)
 
 

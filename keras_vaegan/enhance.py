@@ -46,12 +46,9 @@ def enhance(arguments: EnhanceArguments) -> int:
     def load():
         enhancer = Enhancer.load(arguments.weights, arguments.tile, arguments.overlap)
 
-        def process(image, destination: Path) -> None:
-            write_image(destination, enhancer.enhance(image, arguments.resize_back))
+        return lambda image: (enhancer.enhance(image, arguments.resize_back),)
 
-        return process
-
-    done, total = run_jobs(arguments.input, arguments.output, load)
+    done, total = run_jobs(arguments.input, arguments.output, load, write_image)
     print(f"enhanced {done} of {total} images to {arguments.output}")
     return 0
 

@@ -207,11 +207,12 @@ def evaluate_modality(arguments: EvaluateArguments) -> int:
     if is_run(arguments.weights):
         write_metrics(arguments.weights, metrics)
     for target, figures in metrics["brain"].items():
-        gain = figures["psnr"]["mean"] - figures["copy"]["psnr"]["mean"]
+        copy = figures["copy"]["psnr"]["mean"]
+        gain, fitted = (kind["psnr"]["mean"] - copy for kind in (figures, figures["fitted"]))
         print(
             f"{target}: in the brain {figures['psnr']['mean']:.2f} dB / "
-            f"{figures['ssim']['mean']:.3f}, {gain:+.2f} dB against the best copy, mean of "
-            f"{len(folders)} cases"
+            f"{figures['ssim']['mean']:.3f}, {gain:+.2f} dB against the best copy ({fitted:+.2f} "
+            f"dB after a linear fit, as the copy has), mean of {len(folders)} cases"
         )
     print(f"report: {arguments.out / 'report.html'}")
     return 0
@@ -267,8 +268,9 @@ def print_case(row: dict) -> None:
     """Print a case's figures as they come."""
     print(
         f"{row['case']} {row['target']}: brain {row['brain_psnr']:.2f} dB / "
-        f"{row['brain_ssim']:.3f}, copy of {row['copy_source']} {row['copy_brain_psnr']:.2f} dB / "
-        f"{row['copy_brain_ssim']:.3f}",
+        f"{row['brain_ssim']:.3f}, after a linear fit {row['fitted_brain_psnr']:.2f} dB / "
+        f"{row['fitted_brain_ssim']:.3f}, copy of {row['copy_source']} "
+        f"{row['copy_brain_psnr']:.2f} dB / {row['copy_brain_ssim']:.3f}",
         flush=True,
     )
 

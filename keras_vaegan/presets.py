@@ -116,7 +116,10 @@ def resnet_cyclegan_small() -> CycleGANConfig:
     a heavier adversarial loss, and `best/` by realism.
 
     Command: `python -m keras_vaegan.train --preset resnet_cyclegan_small --data DIR --out RUN`.
-    Metric: not measured.
+    Time: step 946 after 46 minutes on 2 CPU cores (AMD EPYC, AVX512-BF16) that a dozen other
+    processes shared; some 14 of those minutes it stood still. Far from trained out.
+    Metric: 150 + 150 real test images, realism gap CT 0.25, MRI 0.43, cycle CT 23.84 dB / 0.806,
+    MRI 19.09 dB / 0.584 (commit 9206aed).
     """
     return CycleGANConfig(
         generator=ResnetGeneratorConfig(filters=(16, 32, 64), num_residual_blocks=6),
@@ -210,7 +213,10 @@ def modality_unet_small() -> ModalityConfig:
     """System B sized for a CPU: half the features a level, ten times the rate, varied slices.
 
     Command: `python -m keras_vaegan.train --preset modality_unet_small --data DIR --out RUN`.
-    Metric: not measured.
+    Time: step 1273 of 4000 in 11 minutes on 2 CPU cores that other work shared.
+    Metric: 58 phantom cases, 7 others held out (`phantom --kind brats --count 72`): FLAIR in the
+    brain 24.39 dB / 0.914, the best copy 15.81 dB / 0.384 (trained at 1065093, evaluated at
+    5e9acc4). Trained on one real case and tested on another it does not pass the copy.
     """
     return ModalityConfig(
         model=ModalityUNetConfig(filters=(16, 32, 64, 128)),

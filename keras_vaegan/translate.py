@@ -58,25 +58,24 @@ def translate(arguments: TranslateArguments) -> int:
         translator = Translator.load(arguments.weights, arguments.direction)
         enhancer = arguments.enhance and Enhancer.load(arguments.enhance)
 
-        def process(image, destination: Path) -> None:
-            answer = translator.translate(image, arguments.samples, enhancer, arguments.resize_back)
-            write_answer(destination, *answer)
+        return lambda image: translator.translate(
+            image, arguments.samples, enhancer, arguments.resize_back
+        )
 
-        return process
-
-    done, total = run_jobs(arguments.input, arguments.output, load)
+    done, total = run_jobs(arguments.input, arguments.output, load, write_answer)
     print(f"translated {done} of {total} images to {arguments.output}")
     return 0
 
 
-def run_jobs(source: Path, destination: Path, load: Callable) -> tuple[int, int]:
+def run_jobs(source: Path, destination: Path, load: Callable, write: Callable) -> tuple[int, int]:
     """Process an image or a folder of images into another.
 
     Args:
         source: Image file or folder.
         destination: File for a file, folder for a folder.
-        load: Called once the inputs are known to exist; returns the function (image, path) that
-            processes one image and writes the result. It refuses an image by `InputError`.
+        load: Called once the inputs are known to exist; returns the function image -> tuple of
+            results, which refuses an image by `InputError`.
+        write: (path, *results); whatever it raises ends the job, since the next would fail too.
 
     Returns:
         (images written, images found).
@@ -91,7 +90,7 @@ def run_jobs(source: Path, destination: Path, load: Callable) -> tuple[int, int]
     failures = []
     for path, target in jobs:
         try:
-            process(read_image(path), target)
+            results = process(read_image(path))
         except InputError as error:
             failures.append(name_error(path, error))
             if len(jobs) - len(failures) < READABLE_SHARE * len(jobs):
@@ -100,6 +99,8 @@ def run_jobs(source: Path, destination: Path, load: Callable) -> tuple[int, int]
                     "10 %)"
                 ) from error
             print(f"warning: skipped: {failures[-1]}", file=sys.stderr, flush=True)
+        else:
+            write(target, *results)
     return len(jobs) - len(failures), len(jobs)
 
 

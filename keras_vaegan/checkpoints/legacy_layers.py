@@ -14,11 +14,11 @@ from keras_vaegan.models.layers import (
     AverageChannels,
     GroupNormalization,
     LegacyInstanceNormalization,
-    ReflectionPadding2D,
     Sampling,
     SoftLimit,
     legacy_hard_sigmoid,
 )
+from keras_vaegan.models.pixel_layers import ReflectionPadding2D
 
 ACTIVATIONS = (
     *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "mish"),

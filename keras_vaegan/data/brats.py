@@ -176,18 +176,47 @@ def read_case(
             0.1 mm) volume, told by name.
     """
     folder = Path(folder)
-    paths = find_scans(folder)
     wanted = [*inputs, target] if target else list(inputs)
+    paths = _find_wanted(folder, wanted)
+    read = {modality: read_nifti(paths[modality]) for modality in wanted}
+    volumes = {modality: to_canonical(volume) for modality, (volume, _) in read.items()}
+    _check_grid(volumes, paths)
+    backgrounds = {m: _call_naming(paths[m], find_background, v.values) for m, v in volumes.items()}
+    brain = _find_common_brain(folder, volumes, backgrounds, inputs, paths)
+    scans = {}
+    for modality, volume in volumes.items():
+        kept = _call_naming(
+            paths[modality], measure_range, volume.values, brain, percentiles, backgrounds[modality]
+        )
+        stored, header = read[modality]
+        outline = np.broadcast_to(np.int8(0), stored.values.shape)
+        scans[modality] = Scan(
+            paths[modality], Volume(outline, stored.affine, stored.unit), header,
+            kept.to_unit(volume.values, brain), kept,
+        )  # fmt: skip
+    return Case(folder.resolve().name, brain, scans)
+
+
+def _find_wanted(folder: Path, wanted: list[str]) -> dict[str, Path]:
+    """The case's files, after those that are wanted were found among them."""
+    paths = find_scans(folder)
     missing = [modality for modality in wanted if modality not in paths]
     if missing:
         raise InputError(
             f"{folder} lacks {' and '.join(missing)}: expected {', '.join(wanted)}, found "
             f"{', '.join(sorted(paths)) or 'none'}; add the file"
         )
-    read = {modality: read_nifti(paths[modality]) for modality in wanted}
-    volumes = {modality: to_canonical(volume) for modality, (volume, _) in read.items()}
-    _check_grid(volumes, paths)
-    backgrounds = {m: _call_naming(paths[m], find_background, v.values) for m, v in volumes.items()}
+    return paths
+
+
+def _find_common_brain(
+    folder: Path,
+    volumes: dict[str, Volume],
+    backgrounds: dict[str, float],
+    inputs: Sequence[str],
+    paths: dict[str, Path],
+) -> np.ndarray:
+    """What is foreground in all inputs; no volume may be empty."""
     foregrounds = {m: v.values != backgrounds[m] for m, v in volumes.items()}
     for modality, foreground in foregrounds.items():
         if foreground.sum() < SMALLEST_BRAIN:
@@ -201,18 +230,7 @@ def read_case(
             f"{folder}: {', '.join(inputs)} have no foreground in common: expected registered "
             "volumes; check the files"
         )
-    scans = {}
-    for modality, volume in volumes.items():
-        kept = _call_naming(
-            paths[modality], measure_range, volume.values, brain, percentiles, backgrounds[modality]
-        )
-        stored, header = read[modality]
-        outline = np.broadcast_to(np.int8(0), stored.values.shape)
-        scans[modality] = Scan(
-            paths[modality], Volume(outline, stored.affine, stored.unit), header,
-            kept.to_unit(volume.values, brain), kept,
-        )  # fmt: skip
-    return Case(folder.resolve().name, brain, scans)
+    return brain
 
 
 def _check_grid(volumes: dict[str, Volume], paths: dict[str, Path]) -> None:

@@ -220,7 +220,7 @@ def _format_table(domains: dict, columns: Sequence[str]) -> str:
     rows = []
     for domain, values in domains.items():
         rows.append((domain, values))
-        for baseline in ("identity", "histogram_matching", "copy"):
+        for baseline in ("identity", "histogram_matching", "fitted", "copy"):
             if isinstance(values.get(baseline), dict):
                 rows.append((f"{domain}, {baseline.replace('_', ' ')}", values[baseline]))
     head = "".join(f"<th>{_text(c)}</th>" for c in ("", *columns))

@@ -17,8 +17,10 @@ PROTOCOL = {
     "clip": [0.0, 1.0],
     "mask": "brain: what is foreground in every input; whole: all voxels, 0 outside the brain",
     "ssim": "axial slices, 11x11 Gaussian of sigma 1.5, averaged over the voxels that count",
+    "fitted": "the synthesis after the copy's linear fit, to compare the two on equal terms",
     "copy": "the input that is best by PSNR after a linear fit to the real contrast in the brain",
 }
+COMPARED = ("fitted", "copy")
 WINDOW_MARGIN = 5
 ERROR_GAIN = 4
 
@@ -79,16 +81,19 @@ def evaluate_synthesis(
         inputs: The contrasts that it was made from, each (X, Y, Z) in [0, 1].
 
     Returns:
-        As `compare_volumes`, with "copy" in each part: the same figures and the "source" of the
-        copy that has the best PSNR in the brain.
+        As `compare_volumes`, of the volume as it was made; in each part also "fitted", the same
+        figures after a linear fit to the real contrast, and "copy", those of the input that has
+        the best PSNR in the brain after such a fit, with its "source".
     """
     result = compare_volumes(real, made, brain)
     copies = {
         name: compare_volumes(real, fit_copy(source, real, brain), brain)
         for name, source in inputs.items()
     }
+    fitted = compare_volumes(real, fit_copy(made, real, brain), brain)
     best = max(copies, key=lambda name: copies[name]["brain"]["psnr"])
     for part, figures in result.items():
+        figures["fitted"] = fitted[part]
         figures["copy"] = {**copies[best][part], "source": best}
     return result
 
@@ -100,7 +105,8 @@ def summarise_cases(rows: Sequence[dict]) -> dict[str, dict]:
         rows: One dict a case and target, as `flatten_case` makes them.
 
     Returns:
-        {"brain": {target: {"psnr": {"mean", "std"}, "ssim", "mae", "copy": {...}}}, "whole": ...}.
+        {"brain": {target: {"psnr": {"mean", "std"}, "ssim", "mae", "fitted": {...},
+        "copy": {...}}}, "whole": ...}.
     """
     result: dict[str, dict] = {"brain": {}, "whole": {}}
     for target in dict.fromkeys(row["target"] for row in rows):
@@ -117,7 +123,8 @@ def summarise_cases(rows: Sequence[dict]) -> dict[str, dict]:
                     }  # fmt: skip
                 return figures
 
-            targets[target] = {**average(""), "copy": average("copy_")}
+            kinds = {kind: average(f"{kind}_") for kind in COMPARED}
+            targets[target] = {**average(""), **kinds}
     return result
 
 
@@ -131,10 +138,11 @@ def flatten_case(name: str, target: str, result: dict, unit_span: float) -> dict
         unit_span: What 1 stands for in the real volume's own unit.
     """
     row: dict = {"case": name, "target": target}
-    for prefix, pick in (("", lambda part: part), ("copy_", lambda part: part["copy"])):
-        for part, figures in result.items():
-            for measure in ("psnr", "ssim", "mae"):
-                row[f"{prefix}{part}_{measure}"] = pick(figures)[measure]
+    for part, figures in result.items():
+        for measure in ("psnr", "ssim", "mae"):
+            row[f"{part}_{measure}"] = figures[measure]
+            for kind in COMPARED:
+                row[f"{kind}_{part}_{measure}"] = figures[kind][measure]
     row["brain_mae_input_units"] = row["brain_mae"] * unit_span
     row["copy_source"] = result["brain"]["copy"]["source"]
     return row

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DIRECTIONS = {"mri2ct": "MRI to CT", "ct2mri": "CT to MRI"}
 _GENERATOR_ROLES = {"g_target_weights.h5": "mri2ct", "g_source_weights.h5": "ct2mri"}
-# What a folder means where no direction is given; `best/` comes first.
+# Networks that a folder holds one of; needs no direction.
 _SINGLE_FILES = ("rrdbnet_weights.h5", "modality_unet_weights.h5")
 _MAPPED = (
     "8 and 16-bit values are divided by 255 and 65535; each float image is mapped by its own "
@@ -68,10 +68,10 @@ def find_weight_file(path: str | Path, direction: str | None = None) -> Path:
         raise InputError(f"--weights {path} does not exist: expected a run folder or a weight file")
     if path.is_file():
         return path
-    for folder in (path / "best", path) if direction is None else ():
-        for name in _SINGLE_FILES:
-            if (folder / name).is_file():
-                return folder / name
+    if direction is None:
+        single = _find_single_file(path)
+        if single is not None:
+            return single
     has_weights = any(path.glob("*_weights.h5")) or any(path.glob("best/*_weights.h5"))
     if (path / "config.json").is_file() and not has_weights:
         raise InputError(
@@ -79,6 +79,24 @@ def find_weight_file(path: str | Path, direction: str | None = None) -> Path:
             "validation; let `train` get there, or continue it with --resume"
         )
     return find_generator_file(path, direction)
+
+
+def _find_single_file(path: Path) -> Path | None:
+    """The one network of a folder without generators, if it holds such a one; `best/` first.
+
+    Raises:
+        InputError: there are generators beside it, or two of them.
+    """
+    folders = (path / "best", path)
+    found = {name: folder / name for folder in folders[::-1] for name in _SINGLE_FILES
+             if (folder / name).is_file()}  # fmt: skip
+    generators = any((folder / name).is_file() for folder in folders for name in _GENERATOR_ROLES)
+    if len(found) + generators > 1:
+        raise InputError(
+            f"{path} holds several networks: expected --direction for a generator, or the path of "
+            f"one file, such as {next(iter(found.values()))}"
+        )
+    return next(iter(found.values()), None)
 
 
 def open_network(path: str | Path, direction: str | None = None, tile: int = 256) -> Exportable:

@@ -59,9 +59,11 @@ def write_model_card(
 def _describe_row(row: dict) -> str:
     """Command and commit of a manifest's row."""
     commands, commits = (
-        [value] if isinstance(value, str) else value for value in (row["command"], row["commit"])
+        [value] if isinstance(value, str) else value or []
+        for value in (row.get("command"), row.get("commit"))
     )
-    lines = [f"Preset `{row['preset']}`, commit {', then '.join(commits)}: {row['training']}."]
+    preset, length = row.get("preset", "not recorded"), row.get("training", "length not recorded")
+    lines = [f"Preset `{preset}`, commit {', then '.join(commits) or 'not recorded'}: {length}."]
     return "\n".join([*lines, "", "```", *commands, "```"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 from keras import ops
 
 
@@ -24,8 +25,9 @@ def normalize_instances(images, epsilon: float):
 def pad_by_reflection(images, rows: int, columns: int):
     """Pad height and width by mirroring, the edge pixel not repeated.
 
-    Joining slices, and adding them up again for the gradient, takes a third to a half of the time
-    of `ops.pad(mode="reflect")` under TensorFlow on a CPU.
+    In 16-bit types, joined slices that add up again for the gradient; in float32, and where a side
+    is not known, `ops.pad`. On a CPU (2x256x256x64, TensorFlow) the slices take 0.45 of its time
+    forward and 0.94 with the gradient in bfloat16, but 0.96 and 1.5 in float32.
 
     Args:
         images: (N, H, W, C), H > rows and W > columns.
@@ -35,6 +37,10 @@ def pad_by_reflection(images, rows: int, columns: int):
     Returns:
         (N, H + 2 rows, W + 2 columns, C).
     """
+    is_wide = keras.backend.standardize_dtype(images.dtype) in ("float32", "float64")
+    if is_wide or None in images.shape[1:3]:
+        pads = ((0, 0), (rows, rows), (columns, columns), (0, 0))
+        return ops.pad(images, pads, mode="reflect")
 
     @ops.custom_gradient
     def pad(x):

@@ -9,7 +9,8 @@ from keras import layers
 
 from keras_vaegan.config import ResnetGeneratorConfig
 from keras_vaegan.models.blocks import Seeds, apply_conv
-from keras_vaegan.models.layers import InstanceNormalization, ReflectionPadding2D
+from keras_vaegan.models.layers import InstanceNormalization
+from keras_vaegan.models.pixel_layers import ReflectionPadding2D
 
 
 def build_resnet_generator(config: ResnetGeneratorConfig | None = None, **fields) -> keras.Model:
@@ -49,15 +50,13 @@ def build_resnet_generator(config: ResnetGeneratorConfig | None = None, **fields
             kernel_initializer=seeds.initializer(),
         )(x)
         x = _apply_norm_relu(x, f"up_{level}")
-    x = _apply_reflected_conv(
-        x, config.channels, config.kernel_size, seeds, "output", gain=0.1, dtype="float32"
-    )
+    x = _apply_reflected_conv(x, config.channels, config.kernel_size, seeds, "output", gain=0.1)
     x = layers.Activation(config.output_activation, name="output_image", dtype="float32")(x)
     return keras.Model(image, x, name="resnet_generator")
 
 
 def _apply_reflected_conv(
-    x, filters: int, kernel_size: int, seeds: Seeds, name: str, gain: float = 1.0, dtype=None
+    x, filters: int, kernel_size: int, seeds: Seeds, name: str, gain: float = 1.0
 ):
     """Convolve at stride 1 with mirrored borders. (N, H, W, C) -> (N, H, W, filters)."""
     x = ReflectionPadding2D(kernel_size // 2, name=f"{name}_pad")(x)
@@ -67,7 +66,6 @@ def _apply_reflected_conv(
         padding="valid",
         name=f"{name}_conv",
         kernel_initializer=seeds.initializer(gain),
-        dtype=dtype,
     )(x)
 
 

@@ -9,7 +9,7 @@ from keras import layers
 
 from keras_vaegan.config import RRDBNetConfig
 from keras_vaegan.models.blocks import LEAKY_SLOPE, Seeds, apply_conv
-from keras_vaegan.models.layers import CropToMultiple, NearestUpsampling, PixelUnshuffle
+from keras_vaegan.models.pixel_layers import CropToMultiple, PixelUnshuffle
 
 DENSE_CONVS = 5
 DENSE_BLOCKS = 3
@@ -45,7 +45,7 @@ def build_rrdbnet(config: RRDBNetConfig | None = None, **fields) -> keras.Model:
     x = apply_conv(x, features, kernel, seeds, "conv_body", gain=PLAIN_GAIN)
     x = layers.Add(name="trunk_add")([trunk, x])
     for name in ("up1", "up2"):
-        x = NearestUpsampling(2, name=f"resize_{name}")(x)
+        x = layers.UpSampling2D(2, name=f"resize_{name}")(x)
         x = _apply_conv_activation(x, features, seeds, f"conv_{name}")
     x = _apply_conv_activation(x, features, seeds, "conv_hr")
     x = apply_conv(

@@ -17,7 +17,7 @@ from keras_vaegan.trainers.build import build_trainer
 
 NAMES = ("g_target", "g_source", "d_source", "d_target")
 LOSS_TOLERANCE = 2e-6  # relative
-UPDATE_TOLERANCE = 2e-3  # of the learning rate
+UPDATE_TOLERANCE = 1e-3  # of the learning rate; measured: 3e-4, the weights' own rounding
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +89,10 @@ def test_the_step_leaves_the_same_weights(step, rival, config, name):
     pairs = rival.list_pairs(getattr(keras_side, name), torch_side.nets[name])
     largest = 0.0
     for (ours, theirs), old in zip(pairs, before[name], strict=True):
-        ours, theirs = rival.convert(np.array(ours)), theirs.detach().numpy()
-        largest = max(largest, np.abs(ours - rival.convert(old)).max())
+        is_trained, theirs = theirs.requires_grad, theirs.detach().numpy()
+        ours = rival.convert(np.array(ours))
+        if is_trained:
+            largest = max(largest, np.abs(ours - rival.convert(old)).max())
         limit = UPDATE_TOLERANCE * config.optimizer.learning_rate
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=limit)
     assert largest > 0.05 * config.optimizer.learning_rate  # the step was a step

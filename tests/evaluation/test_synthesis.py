@@ -83,6 +83,9 @@ def test_the_baseline_is_the_best_input():
     assert result["brain"]["copy"]["source"] == "t2"
     assert result["brain"]["copy"]["psnr"] == 100
     assert result["brain"]["psnr"] == compare_volumes(real, made, brain)["brain"]["psnr"]
+    dim = evaluate_synthesis(real, 0.5 * made, inputs, brain)["brain"]
+    assert dim["psnr"] < result["brain"]["psnr"]
+    assert dim["fitted"]["psnr"] == pytest.approx(result["brain"]["fitted"]["psnr"])
 
 
 def test_rows_and_their_means():

@@ -389,7 +389,12 @@ def test_refusals(tmp_path, capsys):
     broken.mkdir()
     write_generator(broken / "g.h5")
     (broken / "manifest.json").write_text("[]")
+    both = tmp_path / "both"
+    both.mkdir()
+    for name in ("rrdbnet_weights.h5", "g_target_weights.h5"):
+        (both / name).write_bytes(generator.read_bytes())
     cases = {
+        ("--weights", both): "holds several networks",
         ("--weights", tmp_path / "none"): "does not exist",
         ("--weights", started, "--direction", "mri2ct"): "unfinished run",
         ("--weights", tmp_path / "taken"): "--direction",

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_vaegan.config import RRDBNetConfig
 from keras_vaegan.errors import InputError
 from keras_vaegan.models import build_rrdbnet
-from keras_vaegan.models.layers import NearestUpsampling, PixelUnshuffle
+from keras_vaegan.models.pixel_layers import PixelUnshuffle
 
 TINY = RRDBNetConfig(num_features=8, num_blocks=2, growth_channels=4)
 
@@ -75,12 +75,6 @@ def test_unshuffling_has_the_order_of_pytorch():
     ours = np.array(PixelUnshuffle(4)(images))
     np.testing.assert_array_equal(ours, theirs.numpy().transpose(0, 2, 3, 1))
     assert PixelUnshuffle(4)(make_images(9, 10)).shape == (2, 3, 3, 48)
-
-
-def test_nearest_upsampling_repeats_pixels():
-    images = make_images(3, 5)
-    expected = np.repeat(np.repeat(images, 3, 1), 3, 2)
-    np.testing.assert_array_equal(np.array(NearestUpsampling(3)(images)), expected)
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_bfloat16_step_is_finite():
     logs = model.train_on_batch(make_batch(), return_dict=True)
     assert all(np.isfinite(value) for value in logs.values())
     assert model.g_target.get_layer("down_1_conv").compute_dtype == "bfloat16"
-    assert model.g_target.get_layer("output_conv").compute_dtype == "float32"
+    assert model.g_target.get_layer("output_image").compute_dtype == "float32"
 
 
 def test_weight_files_hold_the_networks(trainer, tmp_path):
