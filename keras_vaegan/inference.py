@@ -17,7 +17,7 @@ from keras_vaegan.config import (
 )
 from keras_vaegan.data.alignment import place_image
 from keras_vaegan.data.image import image_to_unit, to_channels, unit_to_image
-from keras_vaegan.data.pipeline import SMALLEST_SIDE
+from keras_vaegan.data.loading import SMALLEST_SIDE
 from keras_vaegan.enhancement import Enhancer
 from keras_vaegan.errors import InputError
 from keras_vaegan.models import run_generator

@@ -77,15 +77,26 @@ def write_case():
     return write
 
 
-@pytest.fixture(scope="session")
-def torch_rrdbnet():
-    """The PyTorch peer of RRDBNet, `tests/torch_rrdbnet.py`."""
-    pytest.importorskip("torch", reason="PyTorch is not installed")
-    path = REPOSITORY / "tests" / "torch_rrdbnet.py"
+def load_module(name: str):
+    """A file of this folder that is no test."""
+    path = REPOSITORY / "tests" / name
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def torch_rrdbnet():
+    """The PyTorch peer of RRDBNet, `tests/torch_rrdbnet.py`."""
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    return load_module("torch_rrdbnet.py")
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Tiny configs of every trainer and batches for them, `tests/integration/tiny.py`."""
+    return load_module("integration/tiny.py")
 
 
 @pytest.fixture(scope="session")

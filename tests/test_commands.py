@@ -357,7 +357,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(weights, monkeypatch, tmp_path):
 def test_signals_and_limits_stop_after_the_step():
     class Model:
         stop_training = False
-        trained_steps = np.array(3)
+        agree_to_stop = staticmethod(bool)
 
     Model.trained_steps = type("V", (), {"numpy": staticmethod(lambda: 3)})
     handler = signal.getsignal(signal.SIGINT)

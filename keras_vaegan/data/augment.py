@@ -10,6 +10,8 @@ import math
 
 import tensorflow as tf
 
+from keras_vaegan.data.draws import draw_uniform
+
 
 def augment(
     images: tf.Tensor, config, seed: tf.Tensor, value_range: tuple[float, float], rows=None
@@ -29,7 +31,7 @@ def augment(
     """
     count = images.shape[0] or tf.shape(images)[0]
     first, total = rows or (0, count)
-    draws = tf.random.stateless_uniform((9, total), seed, -1.0, 1.0)[:, first : first + count]
+    draws = 2 * draw_uniform((9, total), seed)[:, first : first + count] - 1
     draws = tf.unstack(tf.ensure_shape(draws, (9, images.shape[0])))
     flips = tf.where((draws[0] + 1) / 2 < config.flip, -1.0, 1.0)
     turned, zoomed = _choose_warps(config, draws[1], draws[8])

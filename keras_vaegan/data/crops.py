@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +9,13 @@ import numpy as np
 
 from keras_vaegan.config import SuperResolutionConfig
 from keras_vaegan.data.degradation import degrade
-from keras_vaegan.data.image import SUFFIXES, read_image, to_channels
+from keras_vaegan.data.image import SUFFIXES, to_channels
+from keras_vaegan.data.loading import SMALLEST_SIDE, load_files, read_integers
 from keras_vaegan.data.pipeline import (
     DOMAIN_FOLDERS,
-    READABLE_SHARE,
-    SMALLEST_SIDE,
     TEST_FOLDERS,
     find_image_root,
+    list_image_roots,
 )
 from keras_vaegan.errors import InputError
 
@@ -37,22 +35,21 @@ def find_pictures(data: str | Path, test: bool = False) -> dict[str, list[Path]]
         Sorted paths by name of their folder.
 
     Raises:
-        InputError: no folder, or no image in it.
+        InputError: no folder, no image in it, or several image sets.
     """
     data = Path(data)
     if not data.is_dir():
         raise InputError(f"--data {data} is no folder: expected one with images in it")
-    try:
+    if list_image_roots(data):
         root = find_image_root(data)
-    except InputError:
-        paths = sorted(p for p in data.rglob("*") if p.suffix.lower() in SUFFIXES)
-        groups = {data.name: [p for p in paths if not p.name.startswith(".")]}
-    else:
         names = TEST_FOLDERS if test else DOMAIN_FOLDERS
         groups = {
             name: sorted(p for p in (root / name).glob("*") if p.suffix.lower() in SUFFIXES)
             for name in names
         }
+    else:
+        paths = sorted(p for p in data.rglob("*") if p.suffix.lower() in SUFFIXES)
+        groups = {data.name: [p for p in paths if not p.name.startswith(".")]}
     groups = {name: paths for name, paths in groups.items() if paths}
     if not groups:
         raise InputError(
@@ -79,31 +76,7 @@ def load_pictures(
     Raises:
         InputError: fewer than 90 % of the files are usable.
     """
-
-    def prepare(path: Path) -> np.ndarray | InputError:
-        try:
-            return _prepare(path, channels, smallest)
-        except InputError as error:
-            return error
-
-    with ThreadPoolExecutor() as pool:
-        results = list(pool.map(prepare, paths))
-    errors = [str(result) for result in results if isinstance(result, InputError)]
-    if len(paths) - len(errors) < READABLE_SHARE * len(paths):
-        raise InputError(
-            f"{len(errors)} of {len(paths)} images in {paths[0].parent} are unusable: expected at "
-            f"most 10 %; first: {errors[0]}"
-        )
-    for error in errors:
-        print(f"warning: skipped: {error}", file=sys.stderr, flush=True)
-    pairs = zip(results, paths, strict=True)
-    good = [(image, path.name) for image, path in pairs if isinstance(image, np.ndarray)]
-    if any(image.dtype == np.uint16 for image, _ in good):
-        good = [
-            (image.astype("uint16") * 257 if image.dtype == np.uint8 else image, name)
-            for image, name in good
-        ]
-    return [image for image, _ in good], [name for _, name in good]
+    return load_files(paths, lambda path: _prepare(path, channels, smallest))
 
 
 def make_crop_dataset(
@@ -184,16 +157,7 @@ def centre_crops(images: list[np.ndarray], side: int, multiple: int) -> np.ndarr
 
 def _prepare(path: Path, channels: int, smallest: int) -> np.ndarray:
     """File -> (H, W, channels) uint8 or uint16, sides at least `smallest`."""
-    image = read_image(path)
-    if min(image.shape[:2]) < SMALLEST_SIDE:
-        raise InputError(
-            f"{path} is {image.shape[0]}x{image.shape[1]}: expected at least {SMALLEST_SIDE} "
-            "pixels a side; remove it"
-        )
-    if image.dtype.kind == "f":
-        low, high = float(image.min()), float(image.max())
-        image = ((image - low) / max(high - low, 1e-12) * 65535).round().astype("uint16")
-    image = to_channels(image, channels)
+    image = to_channels(read_integers(path), channels)
     lacks = [max(0, smallest - side) for side in image.shape[:2]]
     pads = [(lack // 2, lack - lack // 2) for lack in lacks]
     return np.pad(image, (*pads, (0, 0)), mode="symmetric") if any(lacks) else image

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +10,7 @@ import numpy as np
 from keras_vaegan.config import VALUE_RANGES, DataConfig
 from keras_vaegan.data.alignment import place_image
 from keras_vaegan.data.image import list_images, read_image, to_channels
+from keras_vaegan.data.loading import load_files, read_integers
 from keras_vaegan.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 DOMAIN_FOLDERS = ("trainA", "trainB")
 TEST_FOLDERS = ("testA", "testB")
-SMALLEST_SIDE = 16
-READABLE_SHARE = 0.9
 PAIRED_SHARE = 0.9
 
 
@@ -36,18 +33,26 @@ def find_image_root(data: str | Path) -> Path:
     data = Path(data)
     if not data.is_dir():
         raise InputError(f"--data {data} is no folder: expected one with trainA and trainB in it")
-    for depth in ("", "*/", "*/*/", "*/*/*/"):
-        names = (*DOMAIN_FOLDERS, *TEST_FOLDERS)
-        found = {p.parent for n in names for p in data.glob(depth + n) if p.is_dir()}
-        if len(found) == 1:
-            return found.pop()
-        if found:
-            listed = ", ".join(str(p) for p in sorted(found)[:3])
-            raise InputError(f"{data} holds several image sets ({listed}): give one of them")
+    found = list_image_roots(data)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(map(str, found[:3]))
+        raise InputError(f"{data} holds several image sets ({listed}): give one of them")
     raise InputError(
         f"no image set in {data}: expected trainA (CT) and trainB (MRI), or testA and testB; "
         "see datasets/README.md"
     )
+
+
+def list_image_roots(data: Path) -> list[Path]:
+    """Folders that hold trainA, trainB, testA or testB, where they are nearest to `data`."""
+    names = (*DOMAIN_FOLDERS, *TEST_FOLDERS)
+    for depth in ("", "*/", "*/*/", "*/*/*/"):
+        found = {p.parent for n in names for p in data.glob(depth + n) if p.is_dir()}
+        if found:
+            return sorted(found)
+    return []
 
 
 def load_images(
@@ -67,7 +72,7 @@ def load_images(
     Raises:
         InputError: missing or empty folder, or fewer than 90 % of the files readable.
     """
-    return _load_files(spread(list_images(folder), limit), config)
+    return _load_squares(spread(list_images(folder), limit), config)
 
 
 def load_test_sets(root: str | Path, config: DataConfig, limit: int | None = None) -> dict:
@@ -96,7 +101,7 @@ def load_test_sets(root: str | Path, config: DataConfig, limit: int | None = Non
     result: dict = {}
     for name, other in (TEST_FOLDERS, TEST_FOLDERS[::-1]):
         partners = by_stem[other] if paired and config.align != "none" else {}
-        images, names = _load_files(spread(files[name], limit), config, partners)
+        images, names = _load_squares(spread(files[name], limit), config, partners)
         result[name] = {"images": images, "names": names}
     ct_index = {Path(name).stem: i for i, name in enumerate(result["testA"]["names"])}
     pairs = [
@@ -168,17 +173,8 @@ def make_unpaired_dataset(
 
 def _prepare(path: Path, config: DataConfig, partner: Path | None = None) -> np.ndarray:
     """File -> (S, S, C) uint8 or uint16; placed together with its partner's, where it has one."""
-    image = read_image(path)
-    if min(image.shape[:2]) < SMALLEST_SIDE:
-        raise InputError(
-            f"{path} is {image.shape[0]}x{image.shape[1]}: expected at least {SMALLEST_SIDE} "
-            "pixels a side; remove it"
-        )
-    if image.dtype.kind == "f":
-        low, high = float(image.min()), float(image.max())
-        image = ((image - low) / max(high - low, 1e-12) * 65535).round().astype("uint16")
     square, _ = place_image(
-        to_channels(image, config.channels),
+        to_channels(read_integers(path), config.channels),
         config.image_size,
         config.resize,
         config.align,
@@ -204,30 +200,11 @@ def spread(items: list, limit: int | None) -> list:
     return [items[i] for i in np.linspace(0, len(items) - 1, limit).astype(int)]
 
 
-def _load_files(
+def _load_squares(
     paths: list[Path], config: DataConfig, partners: dict[str, Path] | None = None
 ) -> tuple[np.ndarray, list[str]]:
     """Decode files of one folder as `load_images` says; `partners` by stem share their box."""
-
-    def prepare(path: Path) -> np.ndarray | InputError:
-        try:
-            return _prepare(path, config, (partners or {}).get(path.stem))
-        except InputError as error:
-            return error
-
-    with ThreadPoolExecutor() as pool:
-        results = list(pool.map(prepare, paths))
-    good = [(r, p.name) for r, p in zip(results, paths, strict=True) if isinstance(r, np.ndarray)]
-    errors = [str(r) for r in results if isinstance(r, InputError)]
-    if len(good) < READABLE_SHARE * len(paths):
-        raise InputError(
-            f"{len(errors)} of {len(paths)} images in {paths[0].parent} are unusable: expected at "
-            f"most 10 %; first: {errors[0]}"
-        )
-    for error in errors:
-        print(f"warning: skipped: {error}", file=sys.stderr, flush=True)
-    dtype = "uint16" if any(image.dtype == np.uint16 for image, _ in good) else "uint8"
-    stack = np.empty((len(good), config.image_size, config.image_size, config.channels), dtype)
-    for index, (image, _) in enumerate(good):
-        stack[index] = image.astype(dtype) * 257 if image.dtype != dtype else image
-    return stack, [name for _, name in good]
+    images, names = load_files(
+        paths, lambda path: _prepare(path, config, (partners or {}).get(path.stem))
+    )
+    return np.stack(images), names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from keras_vaegan.config import VALUE_RANGES
-from keras_vaegan.data.pipeline import SMALLEST_SIDE
+from keras_vaegan.data.loading import SMALLEST_SIDE
 from keras_vaegan.exporting.images import (
     DTYPES,
     check_at_least,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from keras_vaegan.data.draws import draw_uniform
 from keras_vaegan.trainers.replicas import gather_batch, take_own_part
 
 
@@ -57,10 +58,10 @@ class ImagePool(keras.layers.Layer):
         count = tf.shape(images)[0]
         stored, filled = self.images.value, self.count.value
         is_full = filled >= self.capacity
-        shuffled = tf.random.experimental.stateless_shuffle(tf.range(self.capacity), seed)[:count]
+        shuffled = tf.argsort(draw_uniform((self.capacity,), seed))[:count]
         positions = tf.where(is_full, shuffled, (filled + tf.range(count)) % self.capacity)
         old = tf.cast(tf.gather(stored, positions), images.dtype)
-        swap = tf.random.stateless_uniform((count, 1, 1, 1), seed + 1) < 0.5
+        swap = draw_uniform((count, 1, 1, 1), seed + 1) < 0.5
         swap = tf.logical_and(swap, is_full)
         answer = tf.where(swap, old, images)
         kept = tf.where(tf.logical_and(is_full, ~swap), old, images)

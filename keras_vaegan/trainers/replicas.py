@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from keras_vaegan.data.draws import draw_standard_normal
+
 
 def count_replicas() -> int:
     """Replicas in sync."""
@@ -63,7 +65,6 @@ def take_own_part(images):
 def draw_normal(like, seed):
     """Standard normal noise of a replica's (N, ...): its rows of the global batch's noise."""
     count, *rest = like.shape
-    if count is None:
-        return tf.random.stateless_normal(tf.shape(like), seed, dtype=like.dtype)
-    shape = (count * count_replicas(), *rest)
-    return take_own_part(tf.random.stateless_normal(shape, seed, dtype=like.dtype))
+    shape = tf.shape(like) if count is None else (count * count_replicas(), *rest)
+    noise = tf.cast(draw_standard_normal(shape, seed), like.dtype)
+    return noise if count is None else take_own_part(noise)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keras_vaegan import phantom
 from keras_vaegan.data.phantom_rendering import PhantomSet, write_phantom_folders
 from keras_vaegan.errors import InputError
 from keras_vaegan.trainers.distribution import check_global_batch, make_strategy
@@ -44,6 +45,19 @@ def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     write_phantom_folders(folder, PhantomSet(count=12, size=32))
     return folder
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cases") / "set"
+    phantom.main(["--out", str(folder), "--kind", "brats", "--count", "4", "--size", "32"])
+    return folder
+
+
+@pytest.fixture
+def data(family, images, cases):
+    """What a family is trained on."""
+    return cases if family == "modality" else images
 
 
 # -- one machine -------------------------------------------------------------------------------
@@ -96,9 +110,9 @@ def compare(first: Path, second: Path) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["vae", "resnet", "rrdbnet"])
-def test_two_workers_agree_with_each_other_and_with_one_process(family, images, tmp_path):
-    options = ["--data", images, "--steps", "4"]
+@pytest.mark.parametrize("family", FAMILIES)
+def test_two_workers_agree_with_each_other_and_with_one_process(family, data, tmp_path):
+    options = ["--data", data, "--steps", "4"]
     for worker in start_workers(family, tmp_path, *options, "--out", tmp_path / "two"):
         finish(worker)
     assert compare(tmp_path / "worker0.npz", tmp_path / "worker1.npz") == 0

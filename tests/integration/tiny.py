@@ -81,18 +81,58 @@ def make_plain(config):
     return dataclasses.replace(config, pool_size=0, augmentation=AugmentationConfig(copies=0))
 
 
+def shrink(config):
+    """A preset with a few features a level and 32-pixel images, otherwise as it is."""
+
+    def narrow(part, **fields):
+        groups = {"groups": min(part.groups, 4)} if hasattr(part, "groups") else {}
+        size = {"image_size": SIZE}
+        return dataclasses.replace(
+            part, filters=(8,) * len(part.filters), **size, **groups, **fields
+        )
+
+    shared = {"batch_size": 2, "precision": "float32"}
+    if isinstance(config, SuperResolutionConfig):
+        return dataclasses.replace(
+            config,
+            network=dataclasses.replace(
+                config.network, num_features=8, num_blocks=1, growth_channels=4
+            ),
+            discriminator=narrow(config.discriminator),
+            patch_size=SIZE // config.network.scale,
+            **shared,
+        )
+    if isinstance(config, ModalityConfig):
+        data = dataclasses.replace(config.data, image_size=SIZE)
+        return dataclasses.replace(config, model=narrow(config.model), data=data, **shared)
+    blocks = config.generator.num_residual_blocks
+    blocks = min(blocks, 2) if isinstance(blocks, int) else tuple(min(n, 1) for n in blocks)
+    return dataclasses.replace(
+        config,
+        generator=narrow(config.generator, num_residual_blocks=blocks),
+        discriminator=narrow(config.discriminator),
+        data=dataclasses.replace(config.data, image_size=SIZE),
+        pool_size=min(config.pool_size, 8),
+        **shared,
+    )
+
+
 def make_batch(config, seed: int) -> tuple[np.ndarray, ...]:
     """One global batch, as the trainer of the config takes it."""
     rng = np.random.default_rng(seed)
     count = config.batch_size
     if isinstance(config, CycleGANConfig):
-        pair = rng.uniform(-1, 1, (2, count, SIZE, SIZE, 1)).astype("float32")
+        shape = (2, count, SIZE, SIZE, config.data.channels)
+        pair = rng.uniform(-1, 1, shape).astype("float32")
         return pair[0], np.abs(pair[1]) * 2 - 1
-    high = rng.uniform(0, 1, (count, SIZE, SIZE, 1)).astype("float32")
     if isinstance(config, ModalityConfig):
         shape = (count, SIZE, SIZE, config.model.channels)
-        return rng.uniform(0, 1, shape).astype("float32"), high, np.ones_like(high)
-    return high[:, ::4, ::4].copy(), high
+        target = rng.uniform(0, 1, (*shape[:3], 1)).astype("float32")
+        return rng.uniform(0, 1, shape).astype("float32"), target, np.ones_like(target)
+    scale = config.network.scale
+    side = config.patch_size * scale
+    high = rng.uniform(0, 1, (count, side, side, config.network.channels)).astype("float32")
+    return high[:, ::scale, ::scale].copy(), high
 
 
 def read_state(trainer) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ from keras_vaegan.models import (
     build_model,
     build_patch_discriminator,
     build_resnet_generator,
-    with_latents,
+    split_at_latent,
 )
 from keras_vaegan.models.layers import InstanceNormalization, SpectralConv2D
 from keras_vaegan.presets import get_preset
@@ -132,9 +132,9 @@ def test_equal_configs_build_equal_weights():
         assert not np.array_equal(weights[0][0], weights[2][0])
 
 
-def test_a_generator_without_latents_is_its_own_view():
+def test_a_generator_without_latents_has_no_halves():
     model = build_resnet_generator(TINY)
-    assert with_latents(model) is model
+    assert split_at_latent(model) is None
 
 
 # -- the patch ------------------------------------------------------------------------------------

@@ -1,0 +1,65 @@
+"""Mixed precision trains as float32 does, and a resumed run keeps its loss scale."""
+
+import csv
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from keras_vaegan.checkpoints.run_state import load_run_state, save_run_state
+from keras_vaegan.data.phantom_rendering import PhantomSet, write_phantom_folders
+from keras_vaegan.trainers.build import build_trainer
+from keras_vaegan.trainers.run import train_run
+
+BAND = 0.05  # of a loss's float32 value, over ten steps
+SHARED = (
+    "cycle_source", "cycle_target", "ssim_source", "ssim_target", "identity_source",
+    "identity_target",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_bfloat16_training_follows_float32(tiny, tmp_path):
+    write_phantom_folders(tmp_path / "images", PhantomSet(count=12, size=32))
+    curves = {}
+    for precision in ("float32", "mixed_bfloat16"):
+        config = dataclasses.replace(
+            tiny.VAE, precision=precision, steps=60, steps_per_epoch=10, batch_size=2
+        )
+        out = tmp_path / precision
+        train_run(config, tmp_path / "images", out)
+        with (out / "logs" / "history.csv").open() as file:
+            curves[precision] = list(csv.DictReader(file))
+    for name in SHARED:
+        plain, mixed = (np.array([float(row[name]) for row in rows]) for rows in curves.values())
+        band = np.abs(mixed / plain - 1).max()
+        print(f"{name}: {plain[0]:.4f} -> {plain[-1]:.4f}, bfloat16 within {band:.1%}")
+        assert band <= BAND
+    start, end = (float(curves["float32"][k]["cycle_target"]) for k in (0, -1))
+    assert end < 0.9 * start  # the curves say something
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["resnet", "rrdbnet", "modality"])
+def test_float16_scales_the_loss_of_every_optimiser(tiny, family, tmp_path):
+    config = dataclasses.replace(tiny.TINY[family], precision="mixed_float16")
+    trainer = build_trainer(config)
+    names = [name for name in ("g_optimizer", "d_optimizer") if hasattr(trainer, name)]
+    optimizers = [getattr(trainer, name) for name in names or ["optimizer"]]
+    assert all(isinstance(one, keras.optimizers.LossScaleOptimizer) for one in optimizers)
+    before = tiny.read_state(trainer)
+    for seed in range(2):
+        logs = trainer.train_on_batch(tiny.make_batch(config, seed), return_dict=True)
+    assert all(np.isfinite(value) for value in logs.values())
+    after = tiny.read_state(trainer)
+    assert all(np.isfinite(values).all() for values in after.values())
+    changed = {key for key in after if np.any(after[key] != before[key])}
+    assert any(key.startswith(("g_target/", "network/")) for key in changed)
+    optimizers[0].dynamic_scale.assign(512.0)
+    save_run_state(trainer, tmp_path, {})
+    resumed = build_trainer(config)
+    load_run_state(resumed, tmp_path)
+    assert tiny.compare(tiny.read_state(resumed), tiny.read_state(trainer)) == 0
+    optimizer = getattr(resumed, names[0] if names else "optimizer")
+    assert float(optimizer.dynamic_scale.numpy()) == 512.0

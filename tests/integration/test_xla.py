@@ -1,0 +1,72 @@
+"""Training steps compile under XLA and give the update of the plain step."""
+
+import os
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_vaegan.config import SuperResolutionConfig
+from keras_vaegan.presets import PRESETS, get_preset
+from keras_vaegan.trainers.build import build_trainer
+
+# Work on the host, and results whose shape depends on values: neither runs on a TPU.
+FORBIDDEN = {
+    "PyFunc", "EagerPyFunc", "PyFuncStateless", "Where", "Unique", "UniqueV2", "BooleanMask",
+    "NonMaxSuppressionV5", "RandomShuffle", "RandomUniform", "RandomStandardNormal",
+}  # fmt: skip
+FAMILIES = ("demo", "resnet_cyclegan_small", "rrdbnet_x4_small", "modality_unet_small")
+NAMES = PRESETS if os.environ.get("KERAS_VAEGAN_EVERY_PRESET") else FAMILIES  # all: 12 minutes
+STAGES = [
+    (name, stage)
+    for name in NAMES
+    for stage in (
+        ("pixel", "adversarial") if isinstance(get_preset(name), SuperResolutionConfig) else (None,)
+    )
+]
+TOLERANCE = 1e-2  # of the largest update of a weight
+
+
+def train_once(tiny, config, stage, jit_compile: bool):
+    """One step of plain gradient descent. Returns (changes by name, compile seconds, trainer)."""
+    trainer = build_trainer(config)
+    count = 2 if hasattr(trainer, "g_optimizer") else 1
+    optimizers = [keras.optimizers.SGD(1e-2) for _ in range(count)]
+    trainer.compile(*optimizers, jit_compile=jit_compile)
+    if stage:
+        trainer.set_stage(stage)
+    before = tiny.read_state(trainer)
+    begin = time.perf_counter()
+    trainer.train_on_batch(tiny.make_batch(config, 0))
+    seconds = time.perf_counter() - begin
+    after = tiny.read_state(trainer)
+    return {name: after[name] - before[name] for name in after}, seconds, trainer
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "stage"), STAGES, ids=[f"{n}-{s}" if s else n for n, s in STAGES])
+def test_the_step_of_a_preset_compiles_under_xla(tiny, name, stage):
+    config = tiny.shrink(get_preset(name))
+    plain, plain_seconds, _ = train_once(tiny, config, stage, jit_compile=False)
+    compiled, seconds, trainer = train_once(tiny, config, stage, jit_compile=True)
+    networks = [key for key in plain if key[:2] in ("g_", "d_", "ne") and "optimizer" not in key]
+    largest = max(np.abs(plain[key]).max() for key in networks)
+    difference = max(np.abs(plain[key] - compiled[key]).max() for key in networks)
+    print(
+        f"{name} {stage or ''}: XLA {seconds:.0f} s, plain {plain_seconds:.0f} s to the first "
+        f"step; difference {difference:.1e} of updates up to {largest:.1e}"
+    )
+    assert largest > 0 and difference <= TOLERANCE * largest
+
+
+@pytest.mark.parametrize("name", ["vae_cyclegan", "resnet_cyclegan", "modality_unet", "rrdbnet_x4"])
+def test_a_step_has_no_host_calls_and_no_shape_that_depends_on_values(tiny, name):
+    config = tiny.shrink(get_preset(name))
+    trainer = build_trainer(config)
+    batch = tuple(tf.TensorSpec(part.shape) for part in tiny.make_batch(config, 0))
+    graph = tf.function(trainer.train_step).get_concrete_function(batch).graph
+    kinds = {node.op for node in graph.as_graph_def(add_shapes=True).node}
+    kinds |= {node.op for body in graph.as_graph_def().library.function for node in body.node_def}
+    assert not kinds & FORBIDDEN
