@@ -9,11 +9,11 @@ import keras
 import numpy as np
 
 from keras_vaegan.checkpoints.architecture import load_model
+from keras_vaegan.checkpoints.names import RRDBNET_FILE, find_in_folder
 from keras_vaegan.config import RRDBNetConfig
 from keras_vaegan.data.image import image_to_unit, unit_to_image
 from keras_vaegan.errors import InputError
 
-WEIGHT_FILE = "rrdbnet_weights.h5"
 SMALLEST_TILE = 32
 DEFAULT_TILE = 256
 DEFAULT_OVERLAP = 32
@@ -195,13 +195,13 @@ def find_rrdbnet_file(path: str | Path) -> Path:
     path = Path(path)
     if not path.is_dir():
         return path
-    for folder in (path / "best", path):
-        if (folder / WEIGHT_FILE).is_file():
-            return folder / WEIGHT_FILE
-    raise InputError(
-        f"no {WEIGHT_FILE} in {path}: expected an RRDBNet's weight file or the run folder of "
-        "`train --preset rrdbnet_x4`"
-    )
+    found = find_in_folder(path, RRDBNET_FILE)
+    if found is None:
+        raise InputError(
+            f"no {RRDBNET_FILE} in {path}: expected an RRDBNet's weight file or the run folder of "
+            "`train --preset rrdbnet_x4`"
+        )
+    return found
 
 
 def plan_tiles(length: int, tile: int, overlap: int) -> list[tuple[int, int, int, int]]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from keras_vaegan import evaluate, train, translate
+from keras_vaegan.checkpoints.names import CYCLEGAN_FILES
 from keras_vaegan.config import CycleGANConfig, config_to_dict, resize_config
 from keras_vaegan.data.image import read_image, write_image
 from keras_vaegan.data.phantom_rendering import PhantomSet, write_phantom_folders
@@ -16,7 +17,7 @@ from keras_vaegan.errors import InputError
 from keras_vaegan.inference import Translator
 from keras_vaegan.presets import get_preset
 from keras_vaegan.trainers.callbacks import StopOnSignalOrLimit
-from keras_vaegan.trainers.cyclegan import WEIGHT_FILES, CycleGAN
+from keras_vaegan.trainers.cyclegan import CycleGAN
 
 
 def make_config(channels: int = 1, align: str = "head") -> CycleGANConfig:
@@ -334,7 +335,7 @@ def test_an_unwritable_run_folder_is_refused(phantom, tmp_path, capsys):
 def test_a_full_disk_leaves_the_old_checkpoint(weights, monkeypatch, tmp_path):
     trainer = CycleGAN(make_config())
     trainer.save_weight_files(tmp_path)
-    before = {name: (tmp_path / name).read_bytes() for name in WEIGHT_FILES.values()}
+    before = {name: (tmp_path / name).read_bytes() for name in CYCLEGAN_FILES.values()}
 
     calls = []
 
@@ -385,9 +386,9 @@ def test_train_writes_the_run_folder_and_resumes(phantom, tmp_path):
         "--batch-size", "2",
     ]  # fmt: skip
     assert train.main([*common, "--steps", "2"]) == 0
-    expected = {"config.json", "best", "state", "logs", "samples", *WEIGHT_FILES.values()}
+    expected = {"config.json", "best", "state", "logs", "samples", *CYCLEGAN_FILES.values()}
     assert {p.name for p in run.iterdir()} == expected
-    assert {p.name for p in (run / "best").iterdir()} == set(WEIGHT_FILES.values())
+    assert {p.name for p in (run / "best").iterdir()} == set(CYCLEGAN_FILES.values())
     assert (run / "logs" / "history.png").exists()
     assert train.main([*common, "--steps", "4", "--resume"]) == 0
     config = (run / "config.json").read_bytes()

@@ -20,6 +20,7 @@ from keras_vaegan.checkpoints.h5_file import (
 from keras_vaegan.checkpoints.infer import infer_config
 from keras_vaegan.checkpoints.legacy_config import rebuild_model
 from keras_vaegan.checkpoints.legacy_h5 import load_weight_file
+from keras_vaegan.checkpoints.names import GENERATOR_FILES, find_in_folder
 from keras_vaegan.config import (
     DiscriminatorConfig,
     ModalityUNetConfig,
@@ -36,7 +37,6 @@ from keras_vaegan.models import build_model
 DISCRIMINATORS = (DiscriminatorConfig, PatchDiscriminatorConfig)
 GENERATORS = (VAEUNetConfig, ResnetGeneratorConfig)
 CLAIM_LIMIT = 200  # a crude upper estimate of a network's weights over those of its file
-GENERATOR_FILES = {"mri2ct": "g_target_weights.h5", "ct2mri": "g_source_weights.h5"}
 
 
 def read_config(path: str | Path) -> Any:
@@ -140,9 +140,9 @@ def find_generator_file(path: str | Path, direction: str | None = None) -> Path:
             f"{' or '.join(GENERATOR_FILES)}; add --direction"
         )
     name = GENERATOR_FILES[direction]
-    for folder in (path / "best", path):
-        if (folder / name).is_file():
-            return folder / name
+    found = find_in_folder(path, name)
+    if found:
+        return found
     raise InputError(
         f"no {name} in {path}: expected a run folder or a weight file; check --weights"
     )

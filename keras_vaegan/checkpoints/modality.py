@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from keras_vaegan.checkpoints.architecture import load_model, read_config
+from keras_vaegan.checkpoints.names import MODALITY_FILE, find_in_folder
 from keras_vaegan.config import (
     ModalityConfig,
     ModalityDataConfig,
@@ -14,8 +15,6 @@ from keras_vaegan.config import (
     WeightsRecord,
 )
 from keras_vaegan.errors import InputError
-
-WEIGHT_FILE = "modality_unet_weights.h5"
 
 
 def find_modality_file(path: str | Path) -> Path | None:
@@ -25,10 +24,7 @@ def find_modality_file(path: str | Path) -> Path | None:
         A file path as it is; of a folder the file in it, or None where it holds none.
     """
     path = Path(path)
-    if not path.is_dir():
-        return path
-    files = (folder / WEIGHT_FILE for folder in (path / "best", path))
-    return next((file for file in files if file.is_file()), None)
+    return find_in_folder(path, MODALITY_FILE) if path.is_dir() else path
 
 
 def load_modality_unet(
@@ -48,8 +44,8 @@ def load_modality_unet(
     file = find_modality_file(path)
     if file is None:
         raise InputError(
-            f"no {WEIGHT_FILE} in {path}: expected a run of a modality_unet preset, or its weight "
-            "file; check --weights"
+            f"no {MODALITY_FILE} in {path}: expected a run of a modality_unet preset, or its "
+            "weight file; check --weights"
         )
     config = read_config(file)
     model = config.model if isinstance(config, (WeightsRecord, ModalityConfig)) else config

@@ -6,15 +6,13 @@ one with `dataclasses.replace`; every check runs again on the copy. One file per
 
 from __future__ import annotations
 
+from keras_vaegan.config.checks import VALUE_RANGES
 from keras_vaegan.config.cyclegan import (
-    VALUE_RANGES,
     AugmentationConfig,
     CycleGANConfig,
     DataConfig,
-    DiscriminatorConfig,
     LossConfig,
     OptimizerConfig,
-    VAEUNetConfig,
     WeightsRecord,
     resize_config,
 )
@@ -32,6 +30,7 @@ from keras_vaegan.config.super_resolution import (
     RRDBNetConfig,
     SuperResolutionConfig,
 )
+from keras_vaegan.config.vae_unet import DiscriminatorConfig, VAEUNetConfig
 
 __all__ = [
     "SCALES",

@@ -6,6 +6,7 @@ from typing import Any
 
 from keras_vaegan.errors import InputError
 
+VALUE_RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}  # by output activation
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 

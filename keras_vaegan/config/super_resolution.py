@@ -6,8 +6,8 @@ from dataclasses import field
 from typing import Literal
 
 from keras_vaegan.config.checks import PRECISIONS, require, require_choice
-from keras_vaegan.config.cyclegan import DiscriminatorConfig
 from keras_vaegan.config.serialization import frozen_config
+from keras_vaegan.config.vae_unet import DiscriminatorConfig
 
 SCALES = (1, 2, 4)
 

@@ -12,6 +12,12 @@ from keras_vaegan.checkpoints.architecture import find_generator_file, parse_con
 from keras_vaegan.checkpoints.h5_file import read_weight_file
 from keras_vaegan.checkpoints.infer import infer_config
 from keras_vaegan.checkpoints.manifest import find_row
+from keras_vaegan.checkpoints.names import (
+    GENERATOR_FILES,
+    MODALITY_FILE,
+    RRDBNET_FILE,
+    find_in_folder,
+)
 from keras_vaegan.config import VALUE_RANGES, WeightsRecord
 from keras_vaegan.errors import InputError
 
@@ -19,9 +25,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 DIRECTIONS = {"mri2ct": "MRI to CT", "ct2mri": "CT to MRI"}
-_GENERATOR_ROLES = {"g_target_weights.h5": "mri2ct", "g_source_weights.h5": "ct2mri"}
+_GENERATOR_ROLES = {name: direction for direction, name in GENERATOR_FILES.items()}
 # Networks that a folder holds one of; needs no direction.
-_SINGLE_FILES = ("rrdbnet_weights.h5", "modality_unet_weights.h5")
+_SINGLE_FILES = (RRDBNET_FILE, MODALITY_FILE)
 _MAPPED = (
     "8 and 16-bit values are divided by 255 and 65535; each float image is mapped by its own "
     "lowest and highest value."
@@ -87,16 +93,14 @@ def _find_single_file(path: Path) -> Path | None:
     Raises:
         InputError: there are generators beside it, or two of them.
     """
-    folders = (path / "best", path)
-    found = {name: folder / name for folder in folders[::-1] for name in _SINGLE_FILES
-             if (folder / name).is_file()}  # fmt: skip
-    generators = any((folder / name).is_file() for folder in folders for name in _GENERATOR_ROLES)
+    found = [file for name in _SINGLE_FILES if (file := find_in_folder(path, name))]
+    generators = any(find_in_folder(path, name) for name in _GENERATOR_ROLES)
     if len(found) + generators > 1:
         raise InputError(
             f"{path} holds several networks: expected --direction for a generator, or the path of "
-            f"one file, such as {next(iter(found.values()))}"
+            f"one file, such as {found[0]}"
         )
-    return next(iter(found.values()), None)
+    return found[0] if found else None
 
 
 def open_network(path: str | Path, direction: str | None = None, tile: int = 256) -> Exportable:

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
+from keras_vaegan.checkpoints.names import CYCLEGAN_FILES
 from keras_vaegan.config import VALUE_RANGES, CycleGANConfig, VAEUNetConfig, WeightsRecord
 from keras_vaegan.data.augment import augment
 from keras_vaegan.models import advance_spectral_norms, build_model, split_at_latent
@@ -33,12 +34,6 @@ from keras_vaegan.trainers.replicas import (
 )
 from keras_vaegan.trainers.schedules import make_schedule
 
-WEIGHT_FILES = {
-    "g_target": "g_target_weights.h5",
-    "g_source": "g_source_weights.h5",
-    "d_source": "d_source_weights.h5",
-    "d_target": "d_target_weights.h5",
-}
 SEED_STREAMS = (
     "augment_source", "augment_target", "noise", "pool_source", "pool_target", "latent",
 )  # fmt: skip
@@ -349,8 +344,8 @@ class CycleGAN(Trainer):
         with tempfile.TemporaryDirectory(prefix=".weights-", dir=folder) as temporary:
             for name, model in models.items():
                 record = WeightsRecord(self.parts[name], self.config.data)
-                save_legacy_h5(model, Path(temporary) / WEIGHT_FILES[name], record)
-            for file in WEIGHT_FILES.values():
+                save_legacy_h5(model, Path(temporary) / CYCLEGAN_FILES[name], record)
+            for file in CYCLEGAN_FILES.values():
                 os.replace(Path(temporary) / file, folder / file)
 
 

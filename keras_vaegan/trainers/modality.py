@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
-from keras_vaegan.checkpoints.modality import WEIGHT_FILE
+from keras_vaegan.checkpoints.names import MODALITY_FILE
 from keras_vaegan.config import ModalityConfig, WeightsRecord
 from keras_vaegan.models import build_modality_unet, split_at_latent
 from keras_vaegan.trainers.base import Trainer
@@ -134,7 +134,7 @@ class ModalitySynthesis(Trainer):
             InputError: the folder cannot be written to, or the disk is full.
         """
         record = WeightsRecord(self.config.model, self.config.data)
-        save_legacy_h5(self.network, Path(folder) / WEIGHT_FILE, record)
+        save_legacy_h5(self.network, Path(folder) / MODALITY_FILE, record)
 
 
 def compute_brain_figures(image, target, brain) -> dict:

@@ -45,6 +45,42 @@ class DecayedCosine(keras.optimizers.schedules.LearningRateSchedule):
         return {name: getattr(self, name) for name in names}
 
 
+class StagedRate(keras.optimizers.schedules.LearningRateSchedule):
+    """Learning rate over two stages, each with its own start.
+
+    Args:
+        rates: Rate at the start of either stage.
+        lengths: Steps of either stage.
+        schedule: "halve" every `halving_steps` of a stage, or "cosine" to 0 at its end.
+        halving_steps: Steps between two halvings.
+    """
+
+    def __init__(
+        self,
+        rates: tuple[float, float],
+        lengths: tuple[int, int],
+        schedule: str = "halve",
+        halving_steps: int = 200_000,
+    ) -> None:
+        self.rates, self.lengths = tuple(rates), tuple(lengths)
+        self.schedule, self.halving_steps = schedule, halving_steps
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        first = step < self.lengths[0]
+        step = ops.where(first, step, step - self.lengths[0])
+        if self.schedule == "halve":
+            share = 0.5 ** ops.floor(step / self.halving_steps)
+        else:
+            length = ops.where(first, *(float(max(1, length)) for length in self.lengths))
+            share = 0.5 + 0.5 * ops.cos(math.pi * ops.minimum(1.0, step / length))
+        return ops.where(first, *self.rates) * share
+
+    def get_config(self) -> dict:
+        names = ("rates", "lengths", "schedule", "halving_steps")
+        return {name: getattr(self, name) for name in names}
+
+
 def make_schedule(
     rates: OptimizerConfig, learning_rate: float, epoch_steps: int
 ) -> keras.optimizers.schedules.LearningRateSchedule:

@@ -2,60 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
+from keras_vaegan.checkpoints.names import RRDBNET_FILE
 from keras_vaegan.config import SuperResolutionConfig
 from keras_vaegan.models import build_discriminator, build_rrdbnet
 from keras_vaegan.trainers.averages import average_weights
 from keras_vaegan.trainers.base import Trainer
-from keras_vaegan.trainers.losses import mean_absolute_error, relativistic_losses
+from keras_vaegan.trainers.losses import mean_absolute_error, relativistic_losses, ssim
 from keras_vaegan.trainers.replicas import average_over_replicas, share_loss
+from keras_vaegan.trainers.schedules import StagedRate
 
-WEIGHT_FILE = "rrdbnet_weights.h5"
 LOGS = ("pixel", "adversarial", "features", "discriminator", "psnr", "ssim")
-
-
-@keras.saving.register_keras_serializable(package="keras_vaegan")
-class StagedRate(keras.optimizers.schedules.LearningRateSchedule):
-    """Learning rate over two stages, each with its own start.
-
-    Args:
-        rates: Rate at the start of either stage.
-        lengths: Steps of either stage.
-        schedule: "halve" every `halving_steps` of a stage, or "cosine" to 0 at its end.
-        halving_steps: Steps between two halvings.
-    """
-
-    def __init__(
-        self,
-        rates: tuple[float, float],
-        lengths: tuple[int, int],
-        schedule: str = "halve",
-        halving_steps: int = 200_000,
-    ) -> None:
-        super().__init__()
-        self.rates, self.lengths = tuple(rates), tuple(lengths)
-        self.schedule, self.halving_steps = schedule, halving_steps
-
-    def __call__(self, step):
-        step = tf.cast(step, tf.float32)
-        first = step < self.lengths[0]
-        step = tf.where(first, step, step - self.lengths[0])
-        if self.schedule == "halve":
-            share = tf.pow(0.5, tf.floor(step / self.halving_steps))
-        else:
-            length = tf.where(first, *(float(max(1, length)) for length in self.lengths))
-            share = 0.5 + 0.5 * tf.cos(math.pi * tf.minimum(1.0, step / length))
-        return tf.where(first, *self.rates) * share
-
-    def get_config(self) -> dict:
-        names = ("rates", "lengths", "schedule", "halving_steps")
-        return {name: getattr(self, name) for name in names}
 
 
 class SuperResolution(Trainer):
@@ -188,7 +150,7 @@ class SuperResolution(Trainer):
             {
                 "pixel": mean_absolute_error(made, high),
                 "psnr": tf.reduce_mean(tf.image.psnr(made, high, 1.0)),
-                "ssim": tf.reduce_mean(tf.image.ssim(made, high, 1.0)),
+                "ssim": tf.reduce_mean(ssim(made, high)),
             }
         )
 
@@ -207,7 +169,7 @@ class SuperResolution(Trainer):
         Raises:
             InputError: the folder cannot be written to, or the disk is full.
         """
-        save_legacy_h5(self.network_ema, Path(folder) / WEIGHT_FILE, self.config.network)
+        save_legacy_h5(self.network_ema, Path(folder) / RRDBNET_FILE, self.config.network)
 
 
 def average(scores):
