@@ -1,7 +1,8 @@
 """Training-step throughput and peak memory of the CycleGAN presets.
 
     python benchmarks/step_throughput.py [--presets vae_cyclegan_small vae_cyclegan]
-        [--precisions float32 mixed_bfloat16] [--steps 5] [--image-size 256]
+        [--precisions float32 mixed_bfloat16] [--steps 5] [--image-size 256] [--batch-sizes 1 4]
+        [--recompute off on]
 
 Every row runs in a process of its own on random images: compile, one warm-up step, then the
 timed steps. A pair is one source and one target image drawn from the data; with the augmented
@@ -12,6 +13,7 @@ resident set.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -20,7 +22,7 @@ import sys
 import time
 
 
-def measure(preset: str, precision: str, image_size: int, steps: int) -> dict:
+def measure(arguments) -> dict:
     """Time one preset's step in this process."""
     import dataclasses
 
@@ -30,7 +32,18 @@ def measure(preset: str, precision: str, image_size: int, steps: int) -> dict:
     from keras_vaegan.presets import get_preset
     from keras_vaegan.trainers.build import build_trainer
 
-    config = dataclasses.replace(resize_config(get_preset(preset), image_size), precision=precision)
+    preset, precision = arguments.presets[0], arguments.precisions[0]
+    image_size, steps = arguments.image_size, arguments.steps
+    config = resize_config(get_preset(preset), image_size)
+    batch_size = arguments.batch_sizes[0] or config.batch_size
+    recompute = arguments.recompute[0] == "on"
+    config = dataclasses.replace(
+        config,
+        precision=precision,
+        batch_size=batch_size,
+        pool_size=config.pool_size and max(config.pool_size, 2 * batch_size),
+        recompute=recompute,
+    )
     trainer = build_trainer(config)
     shape = (config.batch_size, image_size, image_size, config.data.channels)
     pair = (tf.random.uniform(shape, -1, 1), tf.random.uniform(shape, -1, 1))
@@ -48,6 +61,7 @@ def measure(preset: str, precision: str, image_size: int, steps: int) -> dict:
         "preset": preset,
         "precision": precision,
         "batch": config.batch_size,
+        "recompute": recompute,
         "generator_parameters": trainer.g_target.count_params(),
         "compile_s": round(compile_seconds, 1),
         "step_s": round(median, 3),
@@ -63,25 +77,26 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", default=["float32", "mixed_bfloat16"])
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--image-size", type=int, default=256)
+    parser.add_argument("--batch-sizes", nargs="+", type=int, default=[0], help="0: the preset's")
+    parser.add_argument("--recompute", nargs="+", choices=["off", "on"], default=["off"])
     parser.add_argument("--one", action="store_true", help="measure in this process")
     arguments = parser.parse_args()
     if arguments.one:
-        row = measure(
-            arguments.presets[0], arguments.precisions[0], arguments.image_size, arguments.steps
-        )
-        print(json.dumps(row))
+        print(json.dumps(measure(arguments)))
         return
-    for preset in arguments.presets:
-        for precision in arguments.precisions:
-            command = [
-                sys.executable, __file__, "--one", "--presets", preset, "--precisions", precision,
-                "--steps", str(arguments.steps), "--image-size", str(arguments.image_size),
-            ]  # fmt: skip
-            environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-            done = subprocess.run(
-                command, check=True, env=environment, stdout=subprocess.PIPE, text=True
-            )
-            print(done.stdout.splitlines()[-1], flush=True)
+    names = ("presets", "precisions", "batch_sizes", "recompute")
+    for values in itertools.product(*(getattr(arguments, name) for name in names)):
+        command = [
+            sys.executable, __file__, "--one",
+            "--steps", str(arguments.steps), "--image-size", str(arguments.image_size),
+        ]  # fmt: skip
+        for name, value in zip(names, values, strict=True):
+            command += [f"--{name.replace('_', '-')}", str(value)]
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        done = subprocess.run(
+            command, check=True, env=environment, stdout=subprocess.PIPE, text=True
+        )
+        print(done.stdout.splitlines()[-1], flush=True)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ LOSS_OPTIONS = (
     "adversarial_weight",
     "discriminator_gradients",
 )
-CYCLEGAN_OPTIONS = ("image_size", "skip_levels", "align", *LOSS_OPTIONS)
+CYCLEGAN_OPTIONS = ("image_size", "skip_levels", "align", "recompute", *LOSS_OPTIONS)
 MODALITY_OPTIONS = ("target",)
 
 
@@ -62,6 +62,8 @@ class TrainArguments:
     """Crop every image to the head's bounding box first."""
     target: Literal["t1", "t1ce", "t2", "flair", "any"] | None = None
     """Contrast that modality_unet makes; any for one network that makes all four."""
+    recompute: bool = False
+    """Run generators again for their gradients: less memory, more time."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] | None = None
     """Numeric precision; auto picks mixed_bfloat16 where the hardware has it."""
     strategy: Literal["auto", "single", "mirrored", "multi_worker", "tpu"] = "auto"
@@ -151,7 +153,7 @@ def resolve_config(arguments: TrainArguments):
 def _refuse_options(config, arguments: TrainArguments, names: tuple[str, ...], kind: str) -> None:
     """Refuse options that only presets of another kind have."""
     for name in names:
-        if getattr(arguments, name) is not None:
+        if getattr(arguments, name) not in (None, False):
             raise InputError(
                 f"--{name.replace('_', '-')} given with a {type(config).__name__}: expected it "
                 f"with {kind} preset only; drop it"
@@ -184,6 +186,7 @@ def _apply_cyclegan_options(config: CycleGANConfig, arguments: TrainArguments) -
         )
     return dataclasses.replace(
         config,
+        recompute=config.recompute or arguments.recompute,
         generator=_replace_given(config.generator, arguments, ("skip_levels",)),
         data=_replace_given(config.data, arguments, ("align",)),
         losses=_replace_given(config.losses, arguments, LOSS_OPTIONS),

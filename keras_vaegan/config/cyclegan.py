@@ -231,6 +231,8 @@ class CycleGANConfig:
         best_by: What chooses `best/`: "realism" (the mean honest-cycle SSIM less the mean realism
             gap) or "ssim" (the mean cycle SSIM, which a copy of the input wins).
         pool_size: Past translations kept for the discriminators; 0 for none.
+        recompute: Keep only a generator's input and output for the gradient and run it again when
+            the gradient comes to it (gradient checkpointing): less memory, more time.
         precision: "auto" picks mixed_bfloat16 where the hardware has it, else float32.
         seed: Seed of data order, augmentation and initial weights.
     """
@@ -251,6 +253,7 @@ class CycleGANConfig:
     validation_epochs: int = 1
     best_by: Literal["realism", "ssim"] = "realism"
     pool_size: int = 50
+    recompute: bool = False
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     seed: int = 0
 

@@ -59,6 +59,7 @@ class CycleGAN(Trainer):
     ) -> None:
         has_latent = isinstance(config.generator, VAEUNetConfig)
         super().__init__(config, _name_logs(config, has_latent), "cyclegan")
+        self.blocks = 1 + config.augmentation.copies  # equal parts of a batch, see `gather_batch`
         self.parts = _seed_parts(config)
         self.g_target = g_target or build_model(self.parts["g_target"])
         self.g_source = g_source or build_model(self.parts["g_source"])
@@ -111,8 +112,8 @@ class CycleGAN(Trainer):
         for judge in (self.d_source, self.d_target):
             advance_spectral_norms(judge)
         fakes, logs = self._update_generators(source, target, seeds)
-        fake_source = self.pool_source.query(fakes[0], seeds["pool_source"])
-        fake_target = self.pool_target.query(fakes[1], seeds["pool_target"])
+        fake_source = self.pool_source.query(fakes[0], seeds["pool_source"], self.blocks)
+        fake_target = self.pool_target.query(fakes[1], seeds["pool_target"], self.blocks)
         grads_source, logs_source = self._judge(self.d_source, "source", source, fake_source)
         grads_target, logs_target = self._judge(self.d_target, "target", target, fake_target)
         self.d_optimizer.apply(grads_source + grads_target, self._discriminator_weights)
@@ -152,15 +153,16 @@ class CycleGAN(Trainer):
         inputs_t = tf.concat([source, target], 0) if use_identity else source
         inputs_s = tf.concat([target, source], 0) if use_identity else target
         noise, latent = seeds["noise"], seeds["latent"]
-        output_t, *latent_t = self._generate("target", inputs_t, latent)
-        output_s, *latent_s = self._generate("source", inputs_s, latent + 1)
+        joined = 2 * self.blocks if use_identity else self.blocks
+        output_t, *latent_t = self._generate("target", inputs_t, latent, joined)
+        output_s, *latent_s = self._generate("source", inputs_s, latent + 1, joined)
         fake_target, same_target = tf.split(output_t, 2) if use_identity else (output_t, None)
         fake_source, same_source = tf.split(output_s, 2) if use_identity else (output_s, None)
         cycled_source, *latent_cs = self._generate(
-            "source", self._hide_nothing(fake_target, noise), latent + 2
+            "source", self._hide_nothing(fake_target, noise), latent + 2, self.blocks
         )
         cycled_target, *latent_ct = self._generate(
-            "target", self._hide_nothing(fake_source, noise + 1), latent + 3
+            "target", self._hide_nothing(fake_source, noise + 1), latent + 3, self.blocks
         )
         losses = {}
         for name, fake, judge in (
@@ -187,19 +189,23 @@ class CycleGAN(Trainer):
             losses["kl_source"] = (kl_loss(*latent_s) + kl_loss(*latent_cs)) / 2
         return (fake_source, fake_target), losses
 
-    def _generate(self, name: str, images, seed) -> tuple:
+    def _generate(self, name: str, images, seed, blocks: int) -> tuple:
         """Images of a domain from those of the other: (images[, z_mean, z_log_var]).
 
         The latent's noise follows from the seed, so that a step has no random state.
         """
-        generator = getattr(self, f"g_{name}")
-        parts = getattr(self, f"_g_{name}_parts")
-        if not parts:
-            return (generator(images, training=True),)
-        encoder, decoder = parts
-        z_mean, z_log_var, *skips = encoder(images, training=True)
-        z = z_mean + tf.exp(0.5 * z_log_var) * draw_normal(z_mean, seed)
-        return decoder([z, *skips], training=True), z_mean, z_log_var
+
+        def generate(images) -> tuple:
+            generator = getattr(self, f"g_{name}")
+            parts = getattr(self, f"_g_{name}_parts")
+            if not parts:
+                return (generator(images, training=True),)
+            encoder, decoder = parts
+            z_mean, z_log_var, *skips = encoder(images, training=True)
+            z = z_mean + tf.exp(0.5 * z_log_var) * draw_normal(z_mean, seed, blocks)
+            return decoder([z, *skips], training=True), z_mean, z_log_var
+
+        return (tf.recompute_grad(generate) if self.config.recompute else generate)(images)
 
     def _start_losses(self, name: str, image, fake) -> dict:
         """What keeps air black, and what the head starts from."""
@@ -222,7 +228,7 @@ class CycleGAN(Trainer):
         if not sigma:
             return image
         low, high = VALUE_RANGES[self.config.data.value_range]
-        noise = draw_normal(image, seed)
+        noise = draw_normal(image, seed, self.blocks)
         return image + sigma * (high - low) * noise
 
     def _to_unit(self, image):

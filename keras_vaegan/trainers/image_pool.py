@@ -42,19 +42,20 @@ class ImagePool(keras.layers.Layer):
             )  # fmt: skip
         self.built = True
 
-    def query(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def query(self, images: tf.Tensor, seed: tf.Tensor, blocks: int = 1) -> tf.Tensor:
         """Exchange a batch. Several replicas exchange the global batch in one common pool.
 
         Args:
             images: (N, H, W, C) float32; at most `capacity` over all replicas.
             seed: (2,) integer tensor for this call.
+            blocks: As in `gather_batch`.
 
         Returns:
             (N, H, W, C) float32.
         """
         if not self.capacity:
             return images
-        images = gather_batch(images)
+        images = gather_batch(images, blocks)
         count = tf.shape(images)[0]
         stored, filled = self.images.value, self.count.value
         is_full = filled >= self.capacity
@@ -70,4 +71,4 @@ class ImagePool(keras.layers.Layer):
         )
         self.images.assign(updated)
         self.count.assign(tf.minimum(filled + count, self.capacity))
-        return take_own_part(answer)
+        return take_own_part(answer, blocks)

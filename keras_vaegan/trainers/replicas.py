@@ -36,10 +36,20 @@ def average_over_replicas(tensors: list) -> list:
     return context.all_reduce(tf.distribute.ReduceOp.MEAN, tensors)
 
 
-def gather_batch(images):
-    """(N, ...) of each replica -> (N * replicas, ...), the global batch, on all of them."""
+def gather_batch(images, blocks: int = 1):
+    """(N, ...) of each replica -> (N * replicas, ...), the global batch, on all of them.
+
+    Args:
+        images: Of this replica.
+        blocks: Equal parts that `images` joins, such as samples and their variants: each is
+            gathered by itself, so that the order is that of one device.
+    """
     context = _context()
-    return images if context is None else context.all_gather(images, axis=0)
+    if context is None:
+        return images
+    parts = [context.all_gather(part, axis=0) for part in tf.split(images, blocks)]
+    shape = (images.shape[0] * count_replicas(), *images.shape[1:])
+    return tf.ensure_shape(tf.concat(parts, axis=0), shape)
 
 
 def find_own_rows(images) -> tuple | None:
@@ -52,19 +62,26 @@ def find_own_rows(images) -> tuple | None:
     return part * count, count * count_replicas()
 
 
-def take_own_part(images):
-    """(N * replicas, ...) -> this replica's (N, ...)."""
+def take_own_part(images, blocks: int = 1):
+    """(N * replicas, ...) -> this replica's (N, ...): of each of the equal `blocks` its rows."""
     context = _context()
     if context is None:
         return images
-    count = images.shape[0] // count_replicas()
+    count = images.shape[0] // count_replicas() // blocks
     first = count * tf.convert_to_tensor(context.replica_id_in_sync_group)
-    return tf.ensure_shape(images[first : first + count], (count, *images.shape[1:]))
+    parts = [part[first : first + count] for part in tf.split(images, blocks)]
+    return tf.ensure_shape(tf.concat(parts, axis=0), (blocks * count, *images.shape[1:]))
 
 
-def draw_normal(like, seed):
-    """Standard normal noise of a replica's (N, ...): its rows of the global batch's noise."""
+def draw_normal(like, seed, blocks: int = 1):
+    """Standard normal noise of a replica's (N, ...): its rows of the global batch's noise.
+
+    Args:
+        like: The tensor whose shape and dtype the noise has.
+        seed: (2,) integer tensor.
+        blocks: As in `gather_batch`.
+    """
     count, *rest = like.shape
     shape = tf.shape(like) if count is None else (count * count_replicas(), *rest)
     noise = tf.cast(draw_standard_normal(shape, seed), like.dtype)
-    return noise if count is None else take_own_part(noise)
+    return noise if count is None else take_own_part(noise, blocks)

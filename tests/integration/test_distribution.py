@@ -19,7 +19,7 @@ from keras_vaegan.trainers.distribution import check_global_batch, make_strategy
 
 HERE = Path(__file__).parent
 FAMILIES = ("vae", "resnet", "rrdbnet", "modality")
-TOLERANCE = 2e-4  # of weights after a few Adam steps at rate 1e-3: sums in another order
+TOLERANCE = 5e-4  # after a few Adam steps at rate 1e-3: sums in another order; a 16-bit pool
 LIMIT = 400
 
 

@@ -7,7 +7,6 @@ import dataclasses
 import numpy as np
 
 from keras_vaegan.config import (
-    AugmentationConfig,
     CycleGANConfig,
     DataConfig,
     DiscriminatorConfig,
@@ -72,13 +71,6 @@ MODALITY = ModalityConfig(
     **_RUN,
 )
 TINY = {"vae": VAE, "resnet": RESNET, "rrdbnet": RRDBNET, "modality": MODALITY}
-
-
-def make_plain(config):
-    """The config without image pool and augmentation, which depend on the batch's order."""
-    if not isinstance(config, CycleGANConfig):
-        return config
-    return dataclasses.replace(config, pool_size=0, augmentation=AugmentationConfig(copies=0))
 
 
 def shrink(config):

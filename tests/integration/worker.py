@@ -16,14 +16,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 
 def main(family: str, state: Path, options: list[str]) -> int:
-    """Register the tiny preset without image pool and augmentation, train, keep the state."""
-    from tiny import TINY, make_plain, read_state
+    """Register the tiny preset, train, keep the state."""
+    from tiny import TINY, read_state
 
     from keras_vaegan import train
     from keras_vaegan.presets import PRESETS
     from keras_vaegan.trainers.callbacks import StopOnSignalOrLimit
 
-    PRESETS["tiny"] = lambda: make_plain(TINY[family])
+    PRESETS["tiny"] = lambda: TINY[family]
     end = StopOnSignalOrLimit.on_train_end
 
     def keep_state(self, logs=None):
