@@ -129,6 +129,7 @@ class ModalityConfig:
         data: How volumes become slices.
         losses: Loss terms.
         learning_rate: Adam's rate at step 0.
+        epsilon: Adam's guard against division by 0.
         plateau_patience: Validations without a better score after which the rate halves.
         batch_size: Slices per step.
         steps: Training steps of a full run.
@@ -141,6 +142,7 @@ class ModalityConfig:
     data: ModalityDataConfig = field(default_factory=ModalityDataConfig)
     losses: ModalityLossConfig = field(default_factory=ModalityLossConfig)
     learning_rate: float = 1e-4
+    epsilon: float = 1e-7
     plateau_patience: int = 3
     batch_size: int = 4
     steps: int = 35_000
@@ -155,7 +157,8 @@ class ModalityConfig:
             self.data.image_size,
             f"the network's {self.model.image_size}",
         )
-        require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
+        for name in ("learning_rate", "epsilon"):
+            require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
         for name in ("plateau_patience", "batch_size", "steps"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         require(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_vaegan.trainers.averages import MeanTracker
@@ -34,6 +37,7 @@ class Trainer(keras.Model):
         self._votes = is_multi_worker()
         self.stop_wish = self._add_scalar("stop_wish") if self._votes else None
         self.stop_decided = self._add_scalar("stop_decided") if self._votes else None
+        self._compiled: dict = {}
         self.built = True
 
     def _add_scalar(self, name: str, dtype: str = "float32") -> keras.Variable:
@@ -97,6 +101,19 @@ class Trainer(keras.Model):
             return wish
         self.stop_wish.assign(float(wish))
         return float(self.stop_decided.numpy()) > 0
+
+    def infer(self, network: keras.Model, images) -> np.ndarray:
+        """A network's output for one batch, on this process's first device alone.
+
+        `predict_on_batch` would run on every replica, and join what all of them give.
+
+        Args:
+            network: One of the trainer's.
+            images: A batch.
+        """
+        if id(network) not in self._compiled:
+            self._compiled[id(network)] = tf.function(partial(network, training=False))
+        return self._compiled[id(network)](tf.convert_to_tensor(images)).numpy()
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
         """Everything is built: Keras need not take a batch from the stream to see its shape."""

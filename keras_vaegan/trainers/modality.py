@@ -13,7 +13,12 @@ from keras_vaegan.config import ModalityConfig, WeightsRecord
 from keras_vaegan.models import build_modality_unet, split_at_latent
 from keras_vaegan.trainers.base import Trainer
 from keras_vaegan.trainers.losses import kl_loss, mean_absolute_error
-from keras_vaegan.trainers.replicas import count_replicas, draw_normal, share_loss
+from keras_vaegan.trainers.replicas import (
+    average_over_replicas,
+    count_replicas,
+    draw_normal,
+    share_loss,
+)
 
 PLATEAU_FACTOR = 0.5
 LOWEST_SCORE = -1e30
@@ -46,7 +51,8 @@ class ModalitySynthesis(Trainer):
 
     def compile(self, optimizer=None, **kwargs) -> None:
         """Set the optimiser; Adam at the config's rate where none is given."""
-        optimizer = optimizer or keras.optimizers.Adam(self.config.learning_rate)
+        config = self.config
+        optimizer = optimizer or keras.optimizers.Adam(config.learning_rate, epsilon=config.epsilon)
         optimizer = self.scale_for_precision(optimizer, self.network.trainable_variables)
         super().compile(optimizer, **kwargs)
 
@@ -138,7 +144,7 @@ class ModalitySynthesis(Trainer):
 
 
 def compute_brain_figures(image, target, brain) -> dict:
-    """PSNR and mean absolute error over the brain's pixels of a batch.
+    """PSNR and mean absolute error over the brain's pixels of the global batch.
 
     Args:
         image, target: (N, S, S, 1) in [0, 1].
@@ -148,11 +154,13 @@ def compute_brain_figures(image, target, brain) -> dict:
         {"brain_psnr": dB, "brain_mae"}, float32 scalars.
     """
     error = tf.cast(image, tf.float32) - target
-    pixels = tf.maximum(tf.reduce_sum(brain), 1.0)
-    mse = tf.reduce_sum(brain * tf.square(error)) / pixels
+    sums = [tf.reduce_sum(brain * part) for part in (1.0, tf.square(error), tf.abs(error))]
+    pixels, squared, absolute = average_over_replicas(sums)
+    pixels = tf.maximum(pixels, 1e-6)
+    mse = squared / pixels
     return {
         "brain_psnr": -10.0 * tf.math.log(tf.maximum(mse, 1e-10)) / tf.math.log(10.0),
-        "brain_mae": tf.reduce_sum(brain * tf.abs(error)) / pixels,
+        "brain_mae": absolute / pixels,
     }
 
 

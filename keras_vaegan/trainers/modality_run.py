@@ -152,7 +152,7 @@ class ModalityRecorder(RunRecorder):
         """(N, S, S, 4) -> (N, S, S, 1), a few slices at a time."""
         inputs = encode_inputs(images, target, self.model.config.model)
         return np.concatenate([
-            self.model.predict_on_batch(inputs[first : first + 8])
+            self.model.infer(self.model.network, inputs[first : first + 8])
             for first in range(0, len(inputs), 8)
         ])  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,7 @@ class EnlargementRecorder(RunRecorder):
             return {}
         trainer = self.model
         result = evaluate_enlargement(
-            trainer.network_ema.predict_on_batch,
+            partial(trainer.infer, trainer.network_ema),
             list(self.images),
             trainer.config.network.scale,
             trainer.config.degradation.downsample,

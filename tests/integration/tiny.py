@@ -43,7 +43,7 @@ VAE = CycleGANConfig(
     ),
     data=_DATA,
     losses=_LOSSES,
-    optimizer=OptimizerConfig(learning_rate=1e-3),
+    optimizer=OptimizerConfig(learning_rate=1e-3, epsilon=1e-4),  # no noise at rest is blown up
     pool_size=8,
     **_RUN,
 )
@@ -68,6 +68,7 @@ MODALITY = ModalityConfig(
     model=ModalityUNetConfig(image_size=SIZE, filters=(8, 8), latent_channels=4),
     data=ModalityDataConfig(image_size=SIZE),
     learning_rate=1e-3,
+    epsilon=1e-4,
     **_RUN,
 )
 TINY = {"vae": VAE, "resnet": RESNET, "rrdbnet": RRDBNET, "modality": MODALITY}
