@@ -167,8 +167,9 @@ def compute_brain_figures(image, target, brain) -> dict:
 def _unpack(data):
     """(inputs, target, brain), the brain from the inputs where it is not given."""
     inputs, target, brain = keras.utils.unpack_x_y_sample_weight(data)
-    if target is None:
-        inputs, target = inputs
+    if target is None:  # train_on_batch((inputs, target[, brain]))
+        inputs, target, *brains = inputs
+        brain = brains[0] if brains else None
     if brain is None:
         found = tf.reduce_any(inputs > 0, axis=-1, keepdims=True)
         brain = tf.cast(found, tf.float32)

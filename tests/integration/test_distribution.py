@@ -19,7 +19,7 @@ from keras_vaegan.trainers.distribution import check_global_batch, make_strategy
 
 HERE = Path(__file__).parent
 FAMILIES = ("vae", "resnet", "rrdbnet", "modality")
-TOLERANCE = 5e-4  # after a few Adam steps at rate 1e-3: sums in another order; a 16-bit pool
+TOLERANCE = 2e-4  # of weights, after 2 or 3 Adam steps at rate 1e-3: sums in another order
 LIMIT = 400
 
 
@@ -83,7 +83,7 @@ def differences():
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_two_logical_cpus_give_the_update_of_one(differences, family):
-    print(f"{family}: largest difference of a weight or slot {differences[family]:.1e}")
+    print(f"{family}: largest difference of a weight {differences[family]:.1e}")
     assert differences[family] <= TOLERANCE
 
 
@@ -113,11 +113,12 @@ def start_workers(family: str, folder: Path, *options) -> list[subprocess.Popen]
     ]  # fmt: skip
 
 
-def compare(first: Path, second: Path) -> float:
-    """Largest difference of two states."""
+def compare(first: Path, second: Path, weights_only: bool = False) -> float:
+    """Largest difference of two states, or of their networks' weights alone."""
     one, two = np.load(first), np.load(second)
     assert set(one.files) == set(two.files)
-    return max(float(np.abs(one[name] - two[name]).max()) for name in one.files)
+    names = [n for n in one.files if not (weights_only and ("optimizer" in n or "pool" in n))]
+    return max(float(np.abs(one[name] - two[name]).max()) for name in names)
 
 
 @pytest.mark.slow
@@ -128,7 +129,7 @@ def test_two_workers_agree_with_each_other_and_with_one_process(family, data, tm
     assert compare(tmp_path / "worker0.npz", tmp_path / "worker1.npz") == 0
     alone = [HERE / "worker.py", family, tmp_path / "one.npz", *options, "--out", tmp_path / "one"]
     finish(start(*alone))
-    difference = compare(tmp_path / "worker0.npz", tmp_path / "one.npz")
+    difference = compare(tmp_path / "worker0.npz", tmp_path / "one.npz", weights_only=True)
     print(f"{family}: two workers against one process {difference:.1e}")
     assert difference <= TOLERANCE
     assert (tmp_path / "two" / "state" / "state.h5").exists()  # the chief's, once
@@ -166,19 +167,26 @@ def wait_for(path: Path, processes: list[subprocess.Popen]) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_bit_for_bit(images, tmp_path):
+@pytest.mark.parametrize(
+    ("family", "strategy"),
+    [("resnet", "single"), ("vae", "mirrored"), ("rrdbnet", "mirrored"), ("modality", "mirrored")],
+)
+def test_a_killed_run_resumes_bit_for_bit(family, strategy, data, tmp_path):
     """kill -9 after a saved state, --resume, against the whole run."""
-    worker = [HERE / "worker.py", "resnet"]
-    common = ["--data", images, "--deterministic", "--strategy", "single"]
-    finish(start(*worker, tmp_path / "whole.npz", *common, "--steps", 6, "--out", tmp_path / "a"))
+    worker = [HERE / "worker.py", family]
+    common = ["--data", data, "--deterministic", "--strategy", strategy, "--steps", 6]
+    devices = {"LOGICAL_CPUS": "2" if strategy == "mirrored" else ""}
+    finish(start(*worker, tmp_path / "whole.npz", *common, "--out", tmp_path / "a", **devices))
     run = tmp_path / "b"
-    process = start(*worker, tmp_path / "x.npz", *common, "--steps", 6, "--out", run)
+    process = start(*worker, tmp_path / "x.npz", *common, "--out", run, **devices)
     wait_for(run / "state" / "state.h5", [process])
     process.kill()
     process.communicate()
-    resumed = [*common, "--steps", 6, "--out", run, "--resume"]
-    finish(start(*worker, tmp_path / "part.npz", *resumed))
-    assert compare(tmp_path / "whole.npz", tmp_path / "part.npz") == 0
+    finish(start(*worker, tmp_path / "part.npz", *common, "--out", run, "--resume", **devices))
+    assert not (tmp_path / "x.npz").exists()
+    difference = compare(tmp_path / "whole.npz", tmp_path / "part.npz")
+    print(f"{family} {strategy}: largest difference after kill and resume {difference}")
+    assert difference == 0
 
 
 @pytest.mark.slow

@@ -60,6 +60,7 @@ def test_float16_scales_the_loss_of_every_optimiser(tiny, family, tmp_path):
     save_run_state(trainer, tmp_path, {})
     resumed = build_trainer(config)
     load_run_state(resumed, tmp_path)
-    assert tiny.compare(tiny.read_state(resumed), tiny.read_state(trainer)) == 0
+    states = tiny.read_state(resumed), tiny.read_state(trainer)
+    assert all(np.array_equal(states[0][name], values) for name, values in states[1].items())
     optimizer = getattr(resumed, names[0] if names else "optimizer")
     assert float(optimizer.dynamic_scale.numpy()) == 512.0

@@ -2,11 +2,12 @@
 
     python worker.py FAMILY STATE.npz TRAIN-OPTIONS...
 
-With TF_CONFIG in the environment it is one of several workers.
+With TF_CONFIG in the environment it is one of several workers, with LOGICAL_CPUS=2 it has two.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -23,6 +24,13 @@ def main(family: str, state: Path, options: list[str]) -> int:
     from keras_vaegan.presets import PRESETS
     from keras_vaegan.trainers.callbacks import StopOnSignalOrLimit
 
+    if os.environ.get("LOGICAL_CPUS"):
+        import tensorflow as tf
+
+        devices = [tf.config.LogicalDeviceConfiguration()] * int(os.environ["LOGICAL_CPUS"])
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0], devices
+        )
     PRESETS["tiny"] = lambda: TINY[family]
     end = StopOnSignalOrLimit.on_train_end
 
