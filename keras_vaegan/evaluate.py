@@ -68,11 +68,8 @@ def evaluate(arguments: EvaluateArguments) -> int:
 
 def evaluate_translator(arguments: EvaluateArguments) -> int:
     """Evaluate a CycleGAN; the same errors as `evaluate`."""
-    from keras_vaegan.checkpoints.run_config import find_commit, is_run
-    from keras_vaegan.data.image import write_image
     from keras_vaegan.data.pipeline import find_image_root, load_test_sets
     from keras_vaegan.enhancement import Enhancer
-    from keras_vaegan.evaluation.report import write_metrics, write_report
     from keras_vaegan.evaluation.translation import (
         draw_translation_grid,
         evaluate_translation,
@@ -104,30 +101,21 @@ def evaluate_translator(arguments: EvaluateArguments) -> int:
     )
     metrics = {
         "protocol": arguments.protocol,
-        "commit": find_commit(),
         "data": dataclasses.asdict(to_ct.data),
         "seed": arguments.seed,
         **result.metrics,
     }
     rows = result.per_image_rows({"ct": sets["testA"]["names"], "mri": sets["testB"]["names"]})
-    grid = draw_translation_grid(result, GRID_ROWS)
-    write_image(arguments.out / "grid.png", grid)
-    write_report(arguments.out, metrics, rows, {"grid": grid})
-    if is_run(arguments.weights):
-        write_metrics(arguments.weights, metrics)
     print_summary(metrics)
-    print(f"report: {arguments.out / 'report.html'}")
+    write_results(arguments, metrics, rows, {"grid": draw_translation_grid(result, GRID_ROWS)})
     return 0
 
 
 def evaluate_enlarger(arguments: EvaluateArguments, config) -> int:
     """Evaluate an RRDBNet's run; the same errors as `evaluate`."""
-    from keras_vaegan.checkpoints.run_config import find_commit
     from keras_vaegan.data.crops import find_pictures, load_pictures
-    from keras_vaegan.data.image import write_image
     from keras_vaegan.data.pipeline import spread
     from keras_vaegan.enhancement import Enhancer
-    from keras_vaegan.evaluation.report import write_metrics, write_report
     from keras_vaegan.evaluation.super_resolution import draw_enlargements, evaluate_enlargement
 
     enhancer = Enhancer.load(arguments.weights, tile=0)
@@ -142,23 +130,19 @@ def evaluate_enlarger(arguments: EvaluateArguments, config) -> int:
             {"folder": name, "name": n, **row} for n, row in zip(names, result.rows(), strict=True)
         ]
         grids[name] = draw_enlargements(result, ENLARGEMENT_ROWS)
-        write_image(arguments.out / f"{name}.png", grids[name])
     metrics = {
         "protocol": arguments.protocol,
-        "commit": find_commit(),
         "scale": config.network.scale,
         "downsample": config.degradation.downsample,
         "enlargement": figures,
     }
-    write_report(arguments.out, metrics, rows, grids)
-    write_metrics(arguments.weights, metrics)
     for name, part in figures.items():
         scores = ", ".join(
             f"{kind} {part[kind]['psnr']['mean']:.2f} dB / {part[kind]['ssim']['mean']:.3f}"
             for kind in ("network", "bicubic")
         )
         print(f"{name}: {scores} over {part['n']} images, x{config.network.scale}")
-    print(f"report: {arguments.out / 'report.html'}")
+    write_results(arguments, metrics, rows, grids)
     return 0
 
 
@@ -168,10 +152,7 @@ def evaluate_modality(arguments: EvaluateArguments) -> int:
     Raises:
         InputError: bad weights, data or options.
     """
-    from keras_vaegan.checkpoints.run_config import find_commit, is_run
-    from keras_vaegan.data.image import write_image
     from keras_vaegan.data.slices import list_inputs, list_targets
-    from keras_vaegan.evaluation.report import write_metrics, write_report
     from keras_vaegan.evaluation.synthesis import PROTOCOL, draw_synthesis_grid, summarise_cases
     from keras_vaegan.synthesis import Synthesizer
 
@@ -193,19 +174,14 @@ def evaluate_modality(arguments: EvaluateArguments) -> int:
             lines += pictures if len(lines) < GRID_ROWS * GRID_ROWS else []
             print_case(row)
         grids[target] = draw_synthesis_grid(lines, list_inputs(target), target)
-        write_image(arguments.out / f"{target}.png", grids[target])
     metrics = {
         "protocol": PROTOCOL["name"],
         "definitions": PROTOCOL,
-        "commit": find_commit(),
         "data": dataclasses.asdict(synthesizer.data),
         "n_cases": len(folders),
         "cases": [folder.resolve().name for folder in folders],
         **summarise_cases(rows),
     }
-    write_report(arguments.out, metrics, rows, grids)
-    if is_run(arguments.weights):
-        write_metrics(arguments.weights, metrics)
     for target, figures in metrics["brain"].items():
         copy = figures["copy"]["psnr"]["mean"]
         gain, fitted = (kind["psnr"]["mean"] - copy for kind in (figures, figures["fitted"]))
@@ -214,8 +190,29 @@ def evaluate_modality(arguments: EvaluateArguments) -> int:
             f"{figures['ssim']['mean']:.3f}, {gain:+.2f} dB against the best copy ({fitted:+.2f} "
             f"dB after a linear fit, as the copy has), mean of {len(folders)} cases"
         )
-    print(f"report: {arguments.out / 'report.html'}")
+    write_results(arguments, metrics, rows, grids)
     return 0
+
+
+def write_results(arguments: EvaluateArguments, metrics: dict, rows: list, grids: dict) -> None:
+    """Write pictures, tables and report; the metrics into the run's folder as well.
+
+    Args:
+        metrics: Figures with their definitions; the package's commit is added.
+        rows: One dict per image or case.
+        grids: Pictures by name, (H, W, 3) uint8.
+    """
+    from keras_vaegan.checkpoints.run_config import find_commit, is_run
+    from keras_vaegan.data.image import write_image
+    from keras_vaegan.evaluation.report import write_metrics, write_report
+
+    metrics = {"commit": find_commit(), **metrics}
+    for name, grid in grids.items():
+        write_image(arguments.out / f"{name}.png", grid)
+    write_report(arguments.out, metrics, rows, grids)
+    if is_run(arguments.weights):
+        write_metrics(arguments.weights, metrics)
+    print(f"report: {arguments.out / 'report.html'}")
 
 
 def find_held_out_cases(arguments: EvaluateArguments) -> list[Path]:
