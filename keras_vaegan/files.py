@@ -83,6 +83,37 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def staged_entries(folder: str | Path) -> Iterator[Path]:
+    """Give a temporary folder inside `folder`, and move its entries out once the block succeeded.
+
+    Args:
+        folder: Created if absent; may hold other things.
+
+    Yields:
+        The temporary folder to write into.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    folder = Path(folder)
+    temporary = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
+        yield temporary
+        for entry in sorted(temporary.iterdir()):
+            os.replace(entry, folder / entry.name)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {folder}: {error.strerror or error}; choose a writable folder with "
+            "free space by --out"
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
 def check_new_folder(path: str | Path) -> None:
     """Refuse an output folder that is a file, or holds something already.
 

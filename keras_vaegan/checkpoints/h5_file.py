@@ -7,8 +7,6 @@ Nothing in a file is executed, unpickled or followed out of it; reading what a f
 from __future__ import annotations
 
 import errno
-import functools
-import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from keras_vaegan.checkpoints.h5_heaps import find_largest_text
 from keras_vaegan.errors import InputError
 from keras_vaegan.files import atomic_path
 
@@ -25,7 +24,6 @@ TOP_LEVEL = "top_level_model_weights"
 ATTRIBUTE_LIMIT = 64512  # bytes; HDF5 keeps an attribute in an object header of 64 KiB
 MAX_NAMES = 50_000
 MAX_TEXT = 2**26  # bytes of all texts of an attribute; the largest known configs take about 1 MiB
-HEAP_SIGNATURE, HEAP_HEADER = b"GCOL\x01\0\0\0", 16
 INFLATION_LIMIT = 64  # bytes that an array may claim for each byte of its file
 
 
@@ -388,7 +386,7 @@ def _check_attribute_size(
     """Refuse an attribute that claims to be larger than any that Keras writes."""
     attribute = group.attrs.get_id(name)
     if attribute.dtype.hasobject:  # texts of variable length, of which only references count here
-        claimed_bytes = np.prod(attribute.shape, dtype=float) * _check_heaps(path)
+        claimed_bytes = np.prod(attribute.shape, dtype=float) * _measure_largest_text(path)
         if claimed_bytes > MAX_TEXT:
             raise InputError(f"{path}: attribute {show(name)} is too large; use a Keras .h5 file")
     claimed = np.prod(attribute.shape, dtype=float)
@@ -396,51 +394,18 @@ def _check_attribute_size(
         raise InputError(f"{path}: attribute {show(name)} is too large; use a Keras .h5 file")
 
 
-def _check_heaps(path: str | Path) -> int:
-    """Walk the collections that hold a file's texts of variable length.
-
-    The HDF5 library reads a damaged one without end, and does not tell a text's size beforehand.
-
-    Returns:
-        Bytes of the largest text.
+def _measure_largest_text(path: str | Path) -> int:
+    """Bytes of a file's largest text of variable length.
 
     Raises:
-        UnreadableFile: a collection is damaged.
+        UnreadableFile: a heap of texts is damaged; the HDF5 library would read it without end.
     """
-    largest = _walk_heaps(str(path), Path(path).stat().st_mtime_ns)
+    largest = find_largest_text(str(path), Path(path).stat().st_mtime_ns)
     if largest is None:
         raise UnreadableFile(
             f"cannot read {path}: expected a whole HDF5 (.h5) file, but a heap of texts in it is "
             "damaged; copy or download it again"
         )
-    return largest
-
-
-@functools.lru_cache(maxsize=4)
-def _walk_heaps(path: str, changed: int) -> int | None:
-    """The largest object of all heap collections of a file as it was at the time `changed`.
-
-    Returns None where a collection is damaged.
-
-    Reference: HDF5 file format specification 3.0, III.E "Disk Format: Level 1E - Global Heap".
-    """
-    largest = 0
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        start = data.find(HEAP_SIGNATURE)
-        while start >= 0:
-            end = start + int.from_bytes(data[start + 8 : start + 16], "little")
-            if not start + HEAP_HEADER < end <= len(data):
-                return None
-            offset = start + HEAP_HEADER
-            while offset + HEAP_HEADER <= end:
-                index = int.from_bytes(data[offset : offset + 2], "little")
-                length = int.from_bytes(data[offset + 8 : offset + 16], "little")
-                step = HEAP_HEADER + -(-length // 8) * 8 if index else length  # 0 is free space
-                if step < HEAP_HEADER or offset + step > end:
-                    return None
-                largest = max(largest, length if index else 0)
-                offset += step
-            start = data.find(HEAP_SIGNATURE, end)
     return largest
 
 

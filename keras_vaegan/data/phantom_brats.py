@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import shutil
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +18,7 @@ from keras_vaegan.data.phantom import Head, Lesion, Tissue, draw_tissues, make_h
 from keras_vaegan.data.phantom_shapes import Plane, Waves, make_waves
 from keras_vaegan.data.volume import Volume
 from keras_vaegan.errors import InputError
+from keras_vaegan.files import check_new_folder, staged_entries
 
 GRID_MM = (240, 240, 155)
 CENTRE_MM = (
@@ -95,31 +93,14 @@ def write_phantom_cases(out: str | Path, settings: BratsPhantomSet, processes: i
         InputError: the folder holds files, or the place cannot be written to.
     """
     out = Path(out)
-    staging = None
-    try:
-        if out.is_dir() and any(out.iterdir()):
-            raise InputError(
-                f"{out} already holds files: expected an empty or new folder; choose another "
-                "--out or move them away"
-            )
-        out.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".phantom-", dir=out))
+    check_new_folder(out)
+    with staged_entries(out) as staging:
         write = partial(_write_case, staging, settings)
         if processes > 1:
             with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
                 names = list(pool.map(write, range(settings.count)))
         else:
             names = [write(index) for index in range(settings.count)]
-        for name in names:
-            os.replace(staging / name, out / name)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {out}: {error.strerror or error}; choose a writable folder with free "
-            "space by --out"
-        ) from error
-    finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
     return len(names)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +20,7 @@ from keras_vaegan.data.phantom import (
 )
 from keras_vaegan.data.phantom_shapes import Plane
 from keras_vaegan.errors import InputError
+from keras_vaegan.files import staged_entries
 
 FOLDERS = ("trainA", "trainB", "testA", "testB")
 CONTRASTS = ("t1", "t2", "mixture")
@@ -121,25 +119,12 @@ def write_phantom_folders(out: str | Path, settings: PhantomSet) -> dict[str, in
     out = Path(out)
     tests = max(8, settings.count // 8)
     counts = dict(zip(FOLDERS, (settings.count, settings.count, tests, tests), strict=True))
-    staging = None
-    try:
+    with staged_entries(out) as staging:
         _check_empty(out)
-        out.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".phantom-", dir=out))
         for name, count in counts.items():
             (staging / name).mkdir()
             for index in range(count):
                 _write_one(staging / name, settings, index)
-        for name in FOLDERS:
-            os.replace(staging / name, out / name)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {out}: {error.strerror or error}; choose a writable folder with free "
-            "space by --out"
-        ) from error
-    finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
     return counts
 
 

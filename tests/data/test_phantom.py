@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -292,7 +293,7 @@ def test_read_only_out(tmp_path, monkeypatch, capsys, code):
     def fail(*args, **kwargs):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(phantom_rendering.tempfile, "mkdtemp", fail)
+    monkeypatch.setattr(tempfile, "mkdtemp", fail)
     line = refused(capsys, "--out", str(tmp_path), "--count", "4", "--size", "32")
     assert os.strerror(code) in line
 

@@ -83,7 +83,7 @@ def test_bad_settings_and_full_folders_are_refused(folder, tmp_path):
     for change, word in (({"count": 0}, "count"), ({"size": 8}, "size"), ({"seed": -1}, "seed")):
         with pytest.raises(InputError, match=word):
             BratsPhantomSet(**change)
-    with pytest.raises(InputError, match="already holds files"):
+    with pytest.raises(InputError, match="not empty"):
         write_phantom_cases(folder, BratsPhantomSet(count=1, size=SIZE))
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write"):
