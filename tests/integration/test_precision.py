@@ -12,7 +12,7 @@ from keras_vaegan.data.phantom_rendering import PhantomSet, write_phantom_folder
 from keras_vaegan.trainers.build import build_trainer
 from keras_vaegan.trainers.run import train_run
 
-BAND = 0.05  # of a loss's float32 value, over ten steps
+BAND = 0.02  # of a loss's float32 value, over ten steps
 SHARED = (
     "cycle_source", "cycle_target", "ssim_source", "ssim_target", "identity_source",
     "identity_target",
