@@ -120,6 +120,7 @@ TINY_RUN = {
     "PRESET": "demo",
     "RUN": "run",
     "MINUTES": 5,
+    "STRATEGY": "single",
     "OPTIONS": "--steps 2 --batch-size 2 --image-size 32",
     "LIMIT": 8,
     "PHANTOM_COUNT": 12,
