@@ -37,7 +37,7 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     name = _choose_strategy() if name == "auto" else name
     try:
         if name == "multi_worker":
-            return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=_find_cluster())
+            return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=find_cluster())
         if name == "tpu":
             return _make_tpu_strategy()
         if name == "mirrored":
@@ -113,8 +113,8 @@ def _read_tf_config() -> dict:
     return config
 
 
-def _find_cluster():
-    """The cluster of TF_CONFIG, else of Slurm.
+def find_cluster():
+    """Find the cluster of TF_CONFIG, else of Slurm.
 
     Raises:
         InputError: neither describes one.
@@ -123,7 +123,11 @@ def _find_cluster():
     if _read_tf_config().get("cluster"):
         return resolvers.TFConfigClusterResolver()
     if "SLURM_JOB_ID" in os.environ and "SLURM_STEP_NUM_TASKS" in os.environ:
-        return resolvers.SlurmClusterResolver()
+        # Slurm itself gives each task its GPUs; counting them here fails on nodes without any.
+        tasks = int(os.environ["SLURM_STEP_NUM_TASKS"])
+        return resolvers.SlurmClusterResolver(
+            gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False
+        )
     raise InputError(
         "--strategy multi_worker without a cluster: expected TF_CONFIG with cluster and task, or "
         "a start through srun"

@@ -15,7 +15,7 @@ import pytest
 from keras_vaegan import phantom
 from keras_vaegan.data.phantom_rendering import PhantomSet, write_phantom_folders
 from keras_vaegan.errors import InputError
-from keras_vaegan.trainers.distribution import check_global_batch, make_strategy
+from keras_vaegan.trainers.distribution import check_global_batch, find_cluster, make_strategy
 
 HERE = Path(__file__).parent
 FAMILIES = ("vae", "resnet", "rrdbnet", "modality")
@@ -111,6 +111,35 @@ def start_workers(family: str, folder: Path, *options) -> list[subprocess.Popen]
         )
         for index in range(2)
     ]  # fmt: skip
+
+
+SLURM = {
+    "SLURM_JOB_ID": "7", "SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2",
+    "SLURM_STEP_NODELIST": "node[1-2]", "SLURM_STEP_TASKS_PER_NODE": "1(x2)",
+}  # fmt: skip
+
+
+def test_slurm_tells_the_workers_their_places(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for name, value in SLURM.items():
+        monkeypatch.setenv(name, value)
+    resolver = find_cluster()
+    assert resolver.cluster_spec().as_dict() == {"worker": ["node1:8888", "node2:8888"]}
+    assert (resolver.task_type, resolver.task_id) == ("worker", 1)
+
+
+@pytest.mark.slow
+def test_two_workers_train_under_slurm(images, tmp_path):
+    slurm = {**SLURM, "SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_TASKS_PER_NODE": "2"}
+    options = ["--data", images, "--steps", "2", "--out", tmp_path / "run"]
+    finish_all([
+        start(
+            HERE / "worker.py", "rrdbnet", tmp_path / f"worker{index}.npz", *options, **slurm
+            | {"SLURM_PROCID": str(index)},
+        )
+        for index in range(2)
+    ])  # fmt: skip
+    assert compare(tmp_path / "worker0.npz", tmp_path / "worker1.npz") == 0
 
 
 def compare(first: Path, second: Path, weights_only: bool = False) -> float:
