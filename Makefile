@@ -18,7 +18,7 @@ demo: $(VENV)/.installed
 	@echo "Figures:  $(RUN)/evaluation/metrics.json"
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 20 --cov --cov-report=term
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
