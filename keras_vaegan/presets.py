@@ -161,9 +161,9 @@ _SYSTEM_C_AUGMENTATION = AugmentationConfig(
 def demo() -> CycleGANConfig:
     """A 64x64 CycleGAN for the built-in phantom: minutes on 2 cores.
 
-    Command: `make demo`, about six minutes on 2 CPU cores with the installation.
-    Metric: error against truth 0.0499 (MRI -> CT) and 0.0525 (CT -> MRI), not translating
-    0.1464; commit 4416391.
+    Command: `make demo`, about seven minutes on 2 CPU cores with the installation.
+    Metric: error against truth 0.0516 (MRI -> CT) and 0.0540 (CT -> MRI), not translating
+    0.1464; commit 4aa6811.
     """
     return CycleGANConfig(
         generator=VAEUNetConfig(
