@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
@@ -9,7 +11,7 @@ from keras_vaegan.config import VALUE_RANGES
 
 
 def run_generator(
-    generator: keras.Model,
+    generator: Callable,
     images: np.ndarray,
     value_range: str,
     batch_size: int = 8,
@@ -18,7 +20,7 @@ def run_generator(
     """Translate prepared images, a batch at a time.
 
     Args:
-        generator: Model (N, S, S, C) -> (N, S, S, C).
+        generator: Model (N, S, S, C) -> (N, S, S, C), or a function of images and `training`.
         images: (N, S, S, C) float32 in [0, 1].
         value_range: "tanh" or "sigmoid", the generator's own range.
         batch_size: Images per forward pass.

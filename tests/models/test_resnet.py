@@ -280,7 +280,7 @@ np.savez(folder + "/out.npz", **outputs)
         (build_patch_discriminator, {"channels": 2}, "1 or 3"),
         (build_patch_discriminator, {"image_size": 100}, "stride"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_bad_configs_are_refused_in_one_line(build, change, word):
     with pytest.raises(InputError, match=word) as caught:
