@@ -8,7 +8,7 @@ RUN := runs/demo
 .PHONY: demo test lint clean
 .DELETE_ON_ERROR:
 
-# Phantom heads, a small CycleGAN trained on them, and its figures: about ten minutes on 2 cores.
+# Phantom heads, a small CycleGAN trained on them, and its figures: about seven minutes on 2 cores.
 demo: $(VENV)/.installed
 	rm -rf $(PHANTOM) $(RUN)
 	$(BIN)/python -m keras_vaegan.phantom --kind folders --size 64 --out $(PHANTOM)

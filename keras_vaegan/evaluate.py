@@ -29,7 +29,7 @@ class EvaluateArguments:
     out: Path
     """Folder for metrics.json, per_image.csv, report.html and pictures."""
     protocol: str = "unit"
-    """Metric definitions."""
+    """Metric definitions: unit, images on [0, 1]."""
     limit: int | None = None
     """Use at most this many images per domain, or cases, spread over the set."""
     enhance: Path | None = None
@@ -291,7 +291,9 @@ def print_summary(metrics: dict) -> None:
     for name in ("ct", "mri"):
         cycle, honest = metrics["cycle"][name], metrics["honest_cycle"][name]
         realism = metrics["realism"][name]
-        gap = ", ".join(f"{k} {v:.2f}" for k, v in realism["gap"].items() if v is not None)
+        gaps = realism["gap"].items()
+        gap = ", ".join(f"{k} -" if v is None else f"{k} {v:.2f}" for k, v in gaps)
+        gap += " (-: too few images)" if any(v is None for _, v in gaps) else ""
         print(
             f"{name}: cycle {cycle['psnr']['mean']:.2f} dB / {cycle['ssim']['mean']:.3f}, honest "
             f"{honest['psnr']['mean']:.2f} dB / {honest['ssim']['mean']:.3f}, realism gap {gap}, "

@@ -12,6 +12,7 @@ from keras_vaegan.config import (
     DataConfig,
     ModalityUNetConfig,
     ResnetGeneratorConfig,
+    RRDBNetConfig,
     VAEUNetConfig,
     WeightsRecord,
 )
@@ -57,6 +58,11 @@ class Translator:
             InputError: no weights there, or they tell no architecture.
         """
         model, config = load_generator_record(path, direction)
+        if isinstance(config, RRDBNetConfig):
+            raise InputError(
+                f"{path} enlarges images: expected a generator; use the enhance command, or give "
+                "it as --enhance"
+            )
         if isinstance(getattr(config, "model", config), ModalityUNetConfig):
             raise InputError(
                 f"{path} makes MRI contrasts of volumes: expected a generator of images; use the "
@@ -92,7 +98,8 @@ class Translator:
         """Translate one image of any size.
 
         Args:
-            image: (H, W) or (H, W, 3), uint8, uint16 or float32 (mapped by its own range).
+            image: (H, W), (H, W, 1) or (H, W, 3), uint8, uint16 or float32 (mapped by its own
+                range).
             samples: Draw this many latents; 0 takes the latent's mean once.
             enhancer: Enlarges the network's own result before it returns to the image's frame,
                 which becomes `enhancer.scale` times as large.
@@ -104,8 +111,17 @@ class Translator:
             float32 on the [0, 1] scale (None without samples), never enlarged.
 
         Raises:
-            InputError: the image is smaller than 16 pixels a side, or not finite.
+            InputError: no image, one smaller than 16 pixels a side, or not finite.
         """
+        shape = getattr(image, "shape", None)
+        if shape is None or len(shape) not in (2, 3) or (len(shape) == 3 and shape[-1] > 4):
+            raise InputError(
+                f"{type(image).__name__} of shape {shape}: expected the array of one image, (H, W) "
+                "or (H, W, 3); read files by keras_vaegan.data.image.read_image"
+            )
+        if len(shape) == 3 and shape[-1] == 1:
+            made, deviation = self.translate(image[..., 0], samples, enhancer, resize_back)
+            return made[..., None], deviation
         if min(image.shape[:2]) < SMALLEST_SIDE:
             raise InputError(
                 f"image of {image.shape[0]}x{image.shape[1]} pixels: expected at least "

@@ -13,6 +13,7 @@ from keras_vaegan.errors import InputError
 from keras_vaegan.presets import get_preset
 
 SIGNALLED = 128  # plus the signal: 130 for Ctrl-C, 143 for SIGTERM
+DEFAULT_PRESET = "vae_cyclegan_small"
 LOSS_OPTIONS = (
     "cycle_weight",
     "ssim_weight",
@@ -29,13 +30,14 @@ class TrainArguments:
     """Train a preset on a folder of images."""
 
     data: Path
-    """Folder that holds trainA (CT) and trainB (MRI), or a parent of it; for modality_unet, of
-    BraTS cases."""
+    """Folder that holds trainA (CT) and trainB (MRI), or a parent of it; for rrdbnet, of any
+    images; for modality_unet, of BraTS cases."""
     out: Path
     """Run folder: weights, state, logs and samples."""
-    preset: str = "vae_cyclegan_small"
-    """CycleGANs: vae_cyclegan, vae_cyclegan_small, resnet_cyclegan, resnet_cyclegan_small, demo;
-    missing MRI contrasts: modality_unet, modality_unet_small."""
+    preset: str | None = None
+    """CycleGANs: vae_cyclegan, vae_cyclegan_small (the default), resnet_cyclegan,
+    resnet_cyclegan_small, demo; super-resolution: rrdbnet_x4, rrdbnet_x4_small; missing MRI
+    contrasts: modality_unet, modality_unet_small."""
     steps: int | None = None
     """Training steps in all; the preset's where not given."""
     epochs: int | None = None
@@ -133,11 +135,9 @@ def resolve_config(arguments: TrainArguments):
         value = getattr(arguments, name)
         if value is not None and value <= 0:
             raise InputError(f"--{name.replace('_', '-')} {value}: expected a value above 0")
-    config = get_preset(arguments.preset)
+    config = get_preset(arguments.preset or DEFAULT_PRESET)
     if arguments.resume:
-        from keras_vaegan.checkpoints.run_config import read_run_config
-
-        config = read_run_config(arguments.out)
+        config = _read_resumed(arguments, config)
     config = _replace_given(config, arguments, ("steps", "batch_size", "precision", "seed"))
     if isinstance(config, CycleGANConfig):
         _refuse_options(config, arguments, MODALITY_OPTIONS, "a modality_unet")
@@ -147,6 +147,31 @@ def resolve_config(arguments: TrainArguments):
     _refuse_options(config, arguments, CYCLEGAN_OPTIONS, "a CycleGAN")
     if isinstance(config, ModalityConfig):
         return _apply_modality_options(config, arguments)
+    return config
+
+
+def _read_resumed(arguments: TrainArguments, preset):
+    """The config of the run in --out.
+
+    Raises:
+        InputError: no run, or --preset names another kind of network than the run's.
+    """
+    from keras_vaegan.checkpoints.run_config import read_run_config
+
+    config = read_run_config(arguments.out)
+    networks = [
+        next(getattr(c, n) for n in ("generator", "model", "network") if hasattr(c, n))
+        for c in (config, preset)
+    ]
+    shapes = [
+        [type(n), *(getattr(n, field, None) for field in ("filters", "num_blocks"))]
+        for n in networks
+    ]
+    if arguments.preset and shapes[0] != shapes[1]:
+        raise InputError(
+            f"--preset {arguments.preset} given with --resume: the run in {arguments.out} has "
+            "another network; drop --preset, or train anew into another --out"
+        )
     return config
 
 

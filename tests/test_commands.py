@@ -152,7 +152,17 @@ def test_three_channels_never_tint(tmp_path):
     np.testing.assert_array_equal(np.ptp(answer, axis=-1), 0)
 
 
-def test_translate_refuses_bad_input(weights, tmp_path, capsys):
+def test_one_channel_stays_one_channel(weights):
+    translator = Translator.load(weights, "mri2ct")
+    image = np.tile(np.arange(48, dtype="uint8") * 5, (48, 1))
+    flat, deep = (translator.translate(i)[0] for i in (image, image[..., None]))
+    np.testing.assert_array_equal(flat[..., None], deep)
+    for wrong in ("scan.png", np.zeros((2, 48, 48, 1)), np.zeros((48, 48, 9))):
+        with pytest.raises(InputError, match="expected the array of one image"):
+            translator.translate(wrong)
+
+
+def test_translate_refuses_bad_input(weights, repository, tmp_path, capsys):
     image = tmp_path / "a.png"
     write_image(image, np.zeros((32, 32), "uint8"))
     out = tmp_path / "o.png"
@@ -166,6 +176,7 @@ def test_translate_refuses_bad_input(weights, tmp_path, capsys):
         ("--weights", tmp_path / "none.h5", "--input", image): "none.h5",
         ("--weights", weights, "--input", image): "direction",
         ("--weights", weights / "d_source_weights.h5", "--input", image): "discriminator",
+        ("--weights", repository / "weights" / "rrdbnet_weights.h5", "--input", image): "enhance",
         (
             "--weights",
             weights / "g_target_weights.h5",
@@ -378,7 +389,7 @@ def test_signals_and_limits_stop_after_the_step():
 
 
 @pytest.mark.slow
-def test_train_writes_the_run_folder_and_resumes(phantom, tmp_path):
+def test_train_writes_the_run_folder_and_resumes(phantom, tmp_path, capsys):
     """Two steps, then two more: files, history, weights that translate."""
     run = tmp_path / "run"
     common = [
@@ -391,6 +402,12 @@ def test_train_writes_the_run_folder_and_resumes(phantom, tmp_path):
     assert {p.name for p in (run / "best").iterdir()} == set(CYCLEGAN_FILES.values())
     assert (run / "logs" / "history.png").exists()
     assert train.main([*common, "--steps", "4", "--resume"]) == 0
+    capsys.readouterr()
+    assert train.main([*common, "--resume"]) == 0
+    assert "already at step 4 of 4" in capsys.readouterr().out
+    other = [*common[: common.index("--preset")], *common[common.index("--preset") + 2 :]]
+    line = expect_refusal(capsys, train.main, *other, "--preset", "resnet_cyclegan", "--resume")
+    assert "another network" in line
     config = (run / "config.json").read_bytes()
     with pytest.raises(SystemExit):
         train.main([*common, "--image-size", "48", "--resume"])

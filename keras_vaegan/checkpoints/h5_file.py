@@ -163,7 +163,10 @@ def open_h5(path: str | Path) -> Iterator[h5py.File]:
         InputError: there is no such file.
     """
     if not Path(path).is_file():
-        raise InputError(f"no file {path}: expected an HDF5 (.h5) file; check the path")
+        raise InputError(
+            f"no file {path}: expected an HDF5 (.h5) weight file, or a folder of them "
+            "where one will do; check the path"
+        )
     try:
         with h5py.File(path, "r") as file:
             yield file

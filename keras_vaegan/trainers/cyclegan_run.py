@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from keras_vaegan.evaluation.translation import (
 )
 from keras_vaegan.models import run_generator
 from keras_vaegan.trainers.callbacks import RunRecorder, StopOnSignalOrLimit
-from keras_vaegan.trainers.fitting import begin_run, fit_run, say
+from keras_vaegan.trainers.fitting import begin_run, fit_run, has_ended, say
 
 SAMPLE_ROWS = 3
 
@@ -65,13 +64,12 @@ def train_cyclegan(
         f"training on {len(mri)} MRI and {len(ct)} CT images, {config.batch_size} pairs a step, "
         f"steps {done} to {steps}"
     )
-    if done >= steps:
+    if has_ended(done, steps):
         return None
     recorder = CycleGANRecorder(out, mri_held, ct_held, past)
     limit = StopOnSignalOrLimit(steps, minutes)
     stream = make_unpaired_dataset(mri, ct, config.batch_size, config.seed, config.data, done)
-    count = math.ceil((steps - done) / steps_per_epoch)
-    fit_run(trainer, stream, recorder, limit, count, steps_per_epoch)
+    fit_run(trainer, stream, recorder, limit, steps - done, steps_per_epoch)
     final = recorder.history[-1]
     say(f"saved {out} at step {final['step']} after {final['minutes']:.1f} minutes")
     return limit.received

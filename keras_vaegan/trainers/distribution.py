@@ -42,11 +42,13 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
             return _make_tpu_strategy()
         if name == "mirrored":
             return tf.distribute.MirroredStrategy(_list_devices())
+    except InputError:
+        raise
     except (ValueError, KeyError, RuntimeError, tf.errors.OpError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise InputError(
             f"--strategy {name} cannot start: {reason}; expected the hardware and environment "
-            "that README's section on scaling describes, or --strategy single"
+            "that docs/scaling.md describes, or --strategy single"
         ) from error
     return tf.distribute.get_strategy()
 

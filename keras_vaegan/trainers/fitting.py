@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -43,17 +44,17 @@ def fit_run(
     dataset: tf.data.Dataset,
     recorder: RunRecorder,
     limit: StopOnSignalOrLimit,
-    epochs: int,
+    steps: int,
     steps_per_epoch: int,
 ) -> None:
-    """Train from the recorder's last epoch for `epochs` more, and record.
+    """Train on from the recorder's last epoch, and record.
 
     Args:
         trainer: Compiled.
         dataset: Endless stream of global batches, at the trainer's next step.
         recorder: The run's.
         limit: When to stop.
-        epochs: Epochs to come.
+        steps: Steps to come.
         steps_per_epoch: Steps between two validations.
     """
     options = tf.data.Options()
@@ -65,13 +66,20 @@ def fit_run(
         callbacks.append(keras.callbacks.TensorBoard(str(recorder.folder / "logs")))
     trainer.fit(
         dataset.with_options(options),
-        epochs=done + epochs,
+        epochs=done + math.ceil(steps / steps_per_epoch),
         shuffle=False,
         verbose=("auto" if sys.stdout.isatty() else 2) if is_chief() else 0,
         initial_epoch=done,
-        steps_per_epoch=steps_per_epoch,
+        steps_per_epoch=min(steps, steps_per_epoch),
         callbacks=callbacks,
     )
+
+
+def has_ended(done: int, steps: int) -> bool:
+    """Whether a run has no step left; says what to do then."""
+    if done >= steps:
+        say(f"already at step {done} of {steps}: give --steps a higher number to go on")
+    return done >= steps
 
 
 def say(text: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ from keras_vaegan.evaluation.report import draw_sample_grid
 from keras_vaegan.files import atomic_path
 from keras_vaegan.trainers.callbacks import RunRecorder, StopOnSignalOrLimit
 from keras_vaegan.trainers.distribution import is_chief
-from keras_vaegan.trainers.fitting import begin_run, fit_run, say
+from keras_vaegan.trainers.fitting import begin_run, fit_run, has_ended, say
 
 VALIDATION_SLICES = 64
 SAMPLE_ROWS = 3
@@ -82,13 +81,12 @@ def train_modality(
         f"{listed} cases, {one_pass * config.batch_size} training slices, "
         f"{config.batch_size} a step, steps {done} to {steps}"
     )
-    if done >= steps:
+    if has_ended(done, steps):
         return None
     recorder = ModalityRecorder(out, held, past)
     limit = StopOnSignalOrLimit(steps, minutes)
     stream = make_slice_dataset(cases, config, done)
-    count = math.ceil((steps - done) / steps_per_epoch)
-    fit_run(trainer, stream, recorder, limit, count, steps_per_epoch)
+    fit_run(trainer, stream, recorder, limit, steps - done, steps_per_epoch)
     final = recorder.history[-1]
     say(f"saved {out} at step {final['step']} after {final['minutes']:.1f} minutes")
     return limit.received

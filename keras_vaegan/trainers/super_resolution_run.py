@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from keras_vaegan.data.image import write_image
 from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.super_resolution import draw_enlargements, evaluate_enlargement
 from keras_vaegan.trainers.callbacks import RunRecorder, StopOnSignalOrLimit
-from keras_vaegan.trainers.fitting import begin_run, fit_run, say
+from keras_vaegan.trainers.fitting import begin_run, fit_run, has_ended, say
 
 VALIDATION_SIDE = 256
 SAMPLE_ROWS = 4
@@ -50,7 +49,7 @@ def train_super_resolution(
         f"training on {len(images)} images ({', '.join(groups)}), {config.batch_size} crops a "
         f"step, steps {done} to {config.steps}"
     )
-    if done >= config.steps:
+    if has_ended(done, config.steps):
         return None
     recorder = EnlargementRecorder(out, held, past)
     limit = StopOnSignalOrLimit(config.steps, minutes)
@@ -60,9 +59,8 @@ def train_super_resolution(
             continue
         trainer.set_stage(stage)
         limit.steps = end
-        count = math.ceil((end - done) / config.steps_per_epoch)
         stream = make_crop_dataset(images, config, done)
-        fit_run(trainer, stream, recorder, limit, count, config.steps_per_epoch)
+        fit_run(trainer, stream, recorder, limit, end - done, config.steps_per_epoch)
         done = recorder.history[-1]["step"]
     final = recorder.history[-1]
     say(f"saved {out} at step {final['step']} after {final['minutes']:.1f} minutes")
