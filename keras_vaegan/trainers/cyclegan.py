@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import tempfile
-from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -14,6 +11,7 @@ from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
 from keras_vaegan.checkpoints.names import CYCLEGAN_FILES
 from keras_vaegan.config import VALUE_RANGES, CycleGANConfig, VAEUNetConfig, WeightsRecord
 from keras_vaegan.data.augment import augment
+from keras_vaegan.files import staged_entries
 from keras_vaegan.models import advance_spectral_norms, build_model, split_at_latent
 from keras_vaegan.trainers.averages import average_weights
 from keras_vaegan.trainers.base import Trainer
@@ -345,14 +343,10 @@ class CycleGAN(Trainer):
             "d_source": self.d_source,
             "d_target": self.d_target,
         }
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".weights-", dir=folder) as temporary:
+        with staged_entries(folder) as staging:
             for name, model in models.items():
                 record = WeightsRecord(self.parts[name], self.config.data)
-                save_legacy_h5(model, Path(temporary) / CYCLEGAN_FILES[name], record)
-            for file in CYCLEGAN_FILES.values():
-                os.replace(Path(temporary) / file, folder / file)
+                save_legacy_h5(model, staging / CYCLEGAN_FILES[name], record)
 
 
 def _as_list(outputs) -> list:
