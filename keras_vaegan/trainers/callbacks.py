@@ -19,8 +19,9 @@ from keras_vaegan.trainers.distribution import is_chief
 class StopOnSignalOrLimit(keras.callbacks.Callback):
     """End training after the current step: at a step count, a time limit or a signal.
 
-    SIGINT and SIGTERM are caught while training runs, so that a step is never cut in two; a
-    second signal acts as usual. Several workers stop after the same step.
+    As a context it catches SIGINT and SIGTERM, so that neither a step nor what is written after
+    it is cut in two, and so that a signal between two stages ends the second one after its first
+    step; a second signal acts as usual. Several workers stop after the same step.
 
     Args:
         steps: Stop when the trainer has done this many steps.
@@ -40,11 +41,18 @@ class StopOnSignalOrLimit(keras.callbacks.Callback):
         self._started: float | None = None
         self._handlers: dict[int, object] = {}
 
+    def __enter__(self) -> StopOnSignalOrLimit:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._handlers[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *failure) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
     def on_train_begin(self, logs=None) -> None:
         self._started = self._started or time.monotonic()
         self._done = int(self.model.trained_steps.numpy())
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._handlers[number] = signal.signal(number, self._receive)
 
     def on_train_batch_end(self, batch, logs=None) -> None:
         self._done += 1
@@ -52,10 +60,6 @@ class StopOnSignalOrLimit(keras.callbacks.Callback):
         self.is_over = self.model.agree_to_stop(bool(self.received or late))
         if self.is_over or self._done >= self.steps:
             self.model.stop_training = True
-
-    def on_train_end(self, logs=None) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
 
     def _receive(self, number, frame) -> None:
         """Remember the signal; let the next one act."""

@@ -20,7 +20,7 @@ from keras_vaegan.evaluation.translation import (
 )
 from keras_vaegan.models import run_generator
 from keras_vaegan.trainers.callbacks import RunRecorder, StopOnSignalOrLimit
-from keras_vaegan.trainers.fitting import begin_run, fit_run, has_ended, say
+from keras_vaegan.trainers.fitting import begin_run, end_run, fit_run, has_ended, say
 
 SAMPLE_ROWS = 3
 
@@ -67,12 +67,10 @@ def train_cyclegan(
     if has_ended(done, steps):
         return None
     recorder = CycleGANRecorder(out, mri_held, ct_held, past)
-    limit = StopOnSignalOrLimit(steps, minutes)
     stream = make_unpaired_dataset(mri, ct, config.batch_size, config.seed, config.data, done)
-    fit_run(trainer, stream, recorder, limit, steps - done, steps_per_epoch)
-    final = recorder.history[-1]
-    say(f"saved {out} at step {final['step']} after {final['minutes']:.1f} minutes")
-    return limit.received
+    with StopOnSignalOrLimit(steps, minutes) as limit:
+        fit_run(trainer, stream, recorder, limit, steps - done, steps_per_epoch)
+    return end_run(out, recorder, limit)
 
 
 class CycleGANRecorder(RunRecorder):

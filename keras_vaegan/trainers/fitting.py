@@ -1,4 +1,4 @@
-"""Beginning and running `fit` in the same way for every system."""
+"""Beginning, running and ending `fit` in the same way for every system."""
 
 from __future__ import annotations
 
@@ -73,6 +73,13 @@ def fit_run(
         steps_per_epoch=min(steps, steps_per_epoch),
         callbacks=callbacks,
     )
+
+
+def end_run(out: Path, recorder: RunRecorder, limit: StopOnSignalOrLimit) -> int | None:
+    """Say where a run was saved. Returns the signal that ended it early, or None."""
+    final = recorder.history[-1]
+    say(f"saved {out} at step {final['step']} after {final['minutes']:.1f} minutes")
+    return limit.received
 
 
 def has_ended(done: int, steps: int) -> bool:

@@ -26,7 +26,7 @@ from keras_vaegan.evaluation.report import draw_sample_grid
 from keras_vaegan.files import atomic_path
 from keras_vaegan.trainers.callbacks import RunRecorder, StopOnSignalOrLimit
 from keras_vaegan.trainers.distribution import is_chief
-from keras_vaegan.trainers.fitting import begin_run, fit_run, has_ended, say
+from keras_vaegan.trainers.fitting import begin_run, end_run, fit_run, has_ended, say
 
 VALIDATION_SLICES = 64
 SAMPLE_ROWS = 3
@@ -84,12 +84,10 @@ def train_modality(
     if has_ended(done, steps):
         return None
     recorder = ModalityRecorder(out, held, past)
-    limit = StopOnSignalOrLimit(steps, minutes)
     stream = make_slice_dataset(cases, config, done)
-    fit_run(trainer, stream, recorder, limit, steps - done, steps_per_epoch)
-    final = recorder.history[-1]
-    say(f"saved {out} at step {final['step']} after {final['minutes']:.1f} minutes")
-    return limit.received
+    with StopOnSignalOrLimit(steps, minutes) as limit:
+        fit_run(trainer, stream, recorder, limit, steps - done, steps_per_epoch)
+    return end_run(out, recorder, limit)
 
 
 class ModalityRecorder(RunRecorder):

@@ -14,7 +14,7 @@ from keras_vaegan.data.image import write_image
 from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.super_resolution import draw_enlargements, evaluate_enlargement
 from keras_vaegan.trainers.callbacks import RunRecorder, StopOnSignalOrLimit
-from keras_vaegan.trainers.fitting import begin_run, fit_run, has_ended, say
+from keras_vaegan.trainers.fitting import begin_run, end_run, fit_run, has_ended, say
 
 VALIDATION_SIDE = 256
 SAMPLE_ROWS = 4
@@ -52,19 +52,17 @@ def train_super_resolution(
     if has_ended(done, config.steps):
         return None
     recorder = EnlargementRecorder(out, held, past)
-    limit = StopOnSignalOrLimit(config.steps, minutes)
     ends = {"pixel": min(config.pixel_steps, config.steps), "adversarial": config.steps}
-    for stage, end in ends.items():
-        if done >= end or limit.is_over:
-            continue
-        trainer.set_stage(stage)
-        limit.steps = end
-        stream = make_crop_dataset(images, config, done)
-        fit_run(trainer, stream, recorder, limit, end - done, config.steps_per_epoch)
-        done = recorder.history[-1]["step"]
-    final = recorder.history[-1]
-    say(f"saved {out} at step {final['step']} after {final['minutes']:.1f} minutes")
-    return limit.received
+    with StopOnSignalOrLimit(config.steps, minutes) as limit:
+        for stage, end in ends.items():
+            if done >= end or limit.is_over:
+                continue
+            trainer.set_stage(stage)
+            limit.steps = end
+            stream = make_crop_dataset(images, config, done)
+            fit_run(trainer, stream, recorder, limit, end - done, config.steps_per_epoch)
+            done = recorder.history[-1]["step"]
+    return end_run(out, recorder, limit)
 
 
 class EnlargementRecorder(RunRecorder):

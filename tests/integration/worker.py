@@ -32,10 +32,8 @@ def main(family: str, state: Path, options: list[str]) -> int:
             tf.config.list_physical_devices("CPU")[0], devices
         )
     PRESETS["tiny"] = lambda: TINY[family]
-    end = StopOnSignalOrLimit.on_train_end
 
     def keep_state(self, logs=None):
-        end(self, logs)
         np.savez(state, **{k.replace("/", "|"): v for k, v in read_state(self.model).items()})
 
     StopOnSignalOrLimit.on_train_end = keep_state

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from keras_vaegan.presets import PRESETS, get_preset
 from keras_vaegan.trainers.build import build_trainer
 from keras_vaegan.trainers.losses import relativistic_losses
 from keras_vaegan.trainers.schedules import StagedRate
+from keras_vaegan.trainers.super_resolution import SuperResolution
 
 TINY = SuperResolutionConfig(
     network=RRDBNetConfig(channels=1, num_features=8, num_blocks=1, growth_channels=4),
@@ -148,6 +150,13 @@ def test_bad_configs_are_refused(change, word):
 
 
 @pytest.mark.slow
+def signalled_between_the_stages(trainer, stage, set_stage=SuperResolution.set_stage):
+    """`set_stage`, with SIGTERM where the second stage begins."""
+    if stage == "adversarial":
+        signal.raise_signal(signal.SIGTERM)
+    set_stage(trainer, stage)
+
+
 def test_a_run_trains_both_stages_resumes_and_is_evaluated(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(PRESETS, "tiny_rrdbnet", lambda: TINY)
     rng = np.random.default_rng(0)
@@ -157,7 +166,11 @@ def test_a_run_trains_both_stages_resumes_and_is_evaluated(tmp_path, monkeypatch
             write_image(tmp_path / "set" / name / f"{index}.png", image)
     run = tmp_path / "run"
     common = ["--preset", "tiny_rrdbnet", "--data", str(tmp_path / "set"), "--out", str(run)]
-    assert train.main([*common, "--steps", "3"]) == 0
+    handler = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patched:
+        patched.setattr(SuperResolution, "set_stage", signalled_between_the_stages)
+        assert train.main([*common, "--steps", "6"]) == 128 + signal.SIGTERM
+    assert "at step 5" in capsys.readouterr().out and signal.getsignal(signal.SIGTERM) is handler
     assert train.main([*common, "--steps", "6", "--resume"]) == 0
     expected = {"config.json", "best", "state", "logs", "samples", "rrdbnet_weights.h5"}
     assert {path.name for path in run.iterdir()} == expected
