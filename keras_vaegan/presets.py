@@ -123,7 +123,7 @@ def resnet_cyclegan_small() -> CycleGANConfig:
     """
     return CycleGANConfig(
         generator=ResnetGeneratorConfig(filters=(16, 32, 64), num_residual_blocks=6),
-        discriminator=PatchDiscriminatorConfig(filters=(32, 64, 128, 256)),
+        discriminator=PatchDiscriminatorConfig(filters=(32, 64, 128, 256), instance_norm=False),
         data=DataConfig(channels=1, align="head"),
         augmentation=_SYSTEM_C_AUGMENTATION,
         losses=LossConfig(
@@ -136,11 +136,11 @@ def resnet_cyclegan_small() -> CycleGANConfig:
             discriminator_gradients="joint",
         ),
         optimizer=OptimizerConfig(
-            learning_rate=4e-4, discriminator_learning_rate=1e-3, decay=0.0, ema_decay=0.995
+            learning_rate=4e-4, discriminator_learning_rate=5e-4, decay=2e-4, ema_decay=0.999
         ),
         batch_size=1,
-        steps=20_000,
-        steps_per_epoch=250,
+        steps=9_000,
+        steps_per_epoch=500,
         pool_size=0,
     )
 

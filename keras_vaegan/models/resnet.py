@@ -47,7 +47,7 @@ def build_resnet_generator(config: ResnetGeneratorConfig | None = None, **fields
             2,
             padding="same",
             name=f"up_{level}_transpose",
-            kernel_initializer=seeds.initializer(),
+            kernel_initializer=seeds.enlarger(),
         )(x)
         x = _apply_norm_relu(x, f"up_{level}")
     x = _apply_reflected_conv(x, config.channels, config.kernel_size, seeds, "output", gain=0.1)
