@@ -51,6 +51,8 @@ def translate(arguments: TranslateArguments) -> int:
         raise InputError(f"--samples {arguments.samples}: expected 0 (the mean) or at least 2")
     if arguments.resize_back and arguments.enhance is None:
         raise InputError("--resize-back without --enhance: expected both; add --enhance RRDB.h5")
+    if arguments.samples:
+        _check_deviation_names(arguments.input, arguments.output)
     from keras_vaegan.enhancement import Enhancer
     from keras_vaegan.inference import Translator
 
@@ -129,6 +131,28 @@ def plan_jobs(source: Path, destination: Path) -> list[tuple[Path, Path]]:
     return [(source, destination)]
 
 
+def _check_deviation_names(source: Path, destination: Path) -> None:
+    """Refuse two outputs of one name, where a.png and a.jpg would both write a_std.tiff.
+
+    Raises:
+        InputError: two inputs differ by their ending alone, or one is called NAME_std.tiff.
+    """
+    outputs: dict[Path, Path] = {}
+    for path, target in plan_jobs(source, destination):
+        for output in (target, _name_deviation(target)):
+            other = outputs.setdefault(output, path)
+            if other != path:
+                raise InputError(
+                    f"{other} and {path} would both write {output}: expected names that differ; "
+                    "rename one"
+                )
+
+
+def _name_deviation(target: Path) -> Path:
+    """Where the deviation of a translation's samples goes."""
+    return target.with_name(f"{target.stem}_std.tiff")
+
+
 def name_error(source: Path, error: InputError) -> str:
     """The error's line, with the file's name in it."""
     return str(error) if str(source) in str(error) else f"{source}: {error}"
@@ -144,7 +168,7 @@ def write_answer(destination: Path, translation, deviation=None) -> None:
 
     write_image(destination, translation)
     if deviation is not None:
-        write_image(destination.with_name(f"{destination.stem}_std.tiff"), deviation)
+        write_image(_name_deviation(destination), deviation)
 
 
 if __name__ == "__main__":

@@ -172,6 +172,8 @@ def test_translate_refuses_bad_input(weights, repository, tmp_path, capsys):
     (tmp_path / "cut.png").write_bytes(image.read_bytes()[:-20])
     write_image(tmp_path / "tiny.png", np.zeros((8, 40), "uint8"))
     write_image(tmp_path / "nan.tiff", np.full((32, 32), np.nan, "float32"))
+    for name in ("a.png", "a.jpg"):
+        write_image(tmp_path / "twins" / name, np.zeros((32, 32), "uint8"))
     cases = {
         ("--weights", tmp_path / "none.h5", "--input", image): "none.h5",
         ("--weights", weights, "--input", image): "direction",
@@ -189,6 +191,7 @@ def test_translate_refuses_bad_input(weights, repository, tmp_path, capsys):
             for name in ("zero.png", "text.png", "cut.png", "nan.tiff", "tiny.png")
         },
         ("--weights", weights, "--input", image, "--samples", 1): "--samples",
+        ("--weights", weights, "--input", tmp_path / "twins", "--samples", 2): "a_std.tiff",
     }
     for arguments, word in cases.items():
         line = expect_refusal(capsys, translate.main, *arguments, "--output", out)

@@ -20,6 +20,7 @@ from keras_vaegan.models import (
     build_resnet_generator,
     split_at_latent,
 )
+from keras_vaegan.models.blocks import SmoothEnlargement
 from keras_vaegan.models.layers import InstanceNormalization, SpectralConv2D
 from keras_vaegan.presets import get_preset
 
@@ -36,6 +37,23 @@ def make_images(count=2, channels=1, size=32):
 
 def count_trainable(model):
     return sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+
+
+@pytest.mark.parametrize("size", [3, 4])
+def test_transposed_convolutions_start_without_a_pattern(size):
+    """A flat image comes out flat; independent random taps would give a pattern of period 2."""
+    flat = np.ones((1, 8, 8, 3), "float32")
+    for initializer, is_flat in ((SmoothEnlargement(3), True), ("he_normal", False)):
+        layer = keras.layers.Conv2DTranspose(
+            4, size, 2, padding="same", kernel_initializer=initializer
+        )
+        inside = np.asarray(layer(flat))[0, 3:-3, 3:-3]
+        assert (np.ptp(inside, axis=(0, 1)).max() < 1e-5) == is_flat
+        assert np.abs(inside).min() > 0.01
+        copy = keras.layers.Conv2DTranspose.from_config(layer.get_config())
+        copy.build(flat.shape)
+        if is_flat:
+            np.testing.assert_array_equal(copy.kernel, layer.kernel)
 
 
 def test_parameter_counts_are_the_published_ones():
