@@ -17,13 +17,14 @@ from keras_vaegan.config import (
 )
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.discriminators import build_discriminator
+from keras_vaegan.models.latent import split_at_latent
 from keras_vaegan.models.layers import advance_spectral_norms
 from keras_vaegan.models.modality_unet import build_modality_unet, fold_normalization
 from keras_vaegan.models.patch_discriminator import build_patch_discriminator
 from keras_vaegan.models.resnet import build_resnet_generator
 from keras_vaegan.models.rrdbnet import build_rrdbnet
 from keras_vaegan.models.running import run_generator
-from keras_vaegan.models.vae_unet import build_generator, split_at_latent
+from keras_vaegan.models.vae_unet import build_generator
 
 __all__ = [
     "advance_spectral_norms",

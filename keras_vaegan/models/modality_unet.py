@@ -10,10 +10,9 @@ from keras import layers
 
 from keras_vaegan.config import ModalityUNetConfig
 from keras_vaegan.models.blocks import Seeds, apply_conv
-from keras_vaegan.models.layers import Sampling, SoftLimit
+from keras_vaegan.models.latent import apply_dense_latent, draw_latent, expand_dense_latent
 
 CONVS_PER_LEVEL = 2
-LOG_VAR_LIMIT = 10.0
 
 
 def build_modality_unet(config: ModalityUNetConfig | None = None, **fields) -> keras.Model:
@@ -77,7 +76,10 @@ def _build(config: ModalityUNetConfig, is_folded: bool) -> keras.Model:
         x = _apply_level(x, filters, seeds, f"encoder_{level}", is_folded)
         skips.append(x)
         x = layers.MaxPooling2D(name=f"encoder_{level}_pool")(x)
-    x = _apply_latent(x, config, seeds)
+    mean, log_var = apply_dense_latent(x, config.latent_channels, seeds)
+    z = draw_latent(mean, log_var, config.seed + 2)
+    side = config.image_size // config.stride
+    x = expand_dense_latent(z, side, config.filters[-1], seeds)
     for level in reversed(range(len(config.filters))):
         x = layers.Conv2DTranspose(
             config.filters[level],
@@ -104,25 +106,3 @@ def _apply_level(x, filters: int, seeds: Seeds, name: str, is_folded: bool):
         x = layers.BatchNormalization(name=f"{unit}_norm")(x)
         x = layers.ReLU(name=f"{unit}_activation")(x)
     return x
-
-
-def _apply_latent(x, config: ModalityUNetConfig, seeds: Seeds):
-    """Coarsest features -> latent -> coarsest features. z_mean and z_log_var are float32."""
-    side, depth = config.image_size // config.stride, config.filters[-1]
-    x = layers.Flatten(name="latent_flatten")(x)
-    z_mean, z_log_var = (
-        layers.Dense(
-            config.latent_channels,
-            name=name,
-            dtype="float32",
-            kernel_initializer=seeds.initializer(0.1),
-        )(x)
-        for name in ("z_mean", "z_log_var_raw")
-    )
-    mean = layers.Activation("linear", name="z_mean_linear", dtype="float32")(z_mean)
-    z_log_var = SoftLimit(LOG_VAR_LIMIT, name="z_log_var", dtype="float32")(z_log_var)
-    z = Sampling(config.seed + 2, name="latent_sampling", dtype="float32")([mean, z_log_var])
-    z = layers.Dense(
-        side * side * depth, name="latent_expand", kernel_initializer=seeds.initializer()
-    )(z)
-    return layers.Reshape((side, side, depth), name="latent_reshape")(z)

@@ -15,9 +15,14 @@ from keras_vaegan.models.blocks import (
     apply_residual,
     apply_upsampling,
 )
-from keras_vaegan.models.layers import AverageChannels, Sampling, SoftLimit
-
-LOG_VAR_LIMIT = 10.0
+from keras_vaegan.models.latent import (
+    MEAN,
+    RAW_LOG_VAR,
+    apply_dense_latent,
+    draw_latent,
+    expand_dense_latent,
+)
+from keras_vaegan.models.layers import AverageChannels
 
 
 def build_generator(config: VAEUNetConfig | None = None, **fields) -> keras.Model:
@@ -57,27 +62,6 @@ def build_generator(config: VAEUNetConfig | None = None, **fields) -> keras.Mode
     return keras.Model(image, x, name="vae_unet")
 
 
-def split_at_latent(generator: keras.Model) -> tuple[keras.Model, keras.Model] | None:
-    """View a generator as its two halves, sharing every weight, so that a caller draws the latent.
-
-    Args:
-        generator: As `build_generator` makes it, or one without a latent.
-
-    Returns:
-        (encoder, decoder): image -> [z_mean, z_log_var, *skips] and [z, *skips] -> image; None
-        where there is no latent.
-    """
-    layers_by_name = {layer.name: layer for layer in generator.layers}
-    if "latent_sampling" not in layers_by_name:
-        return None
-    z = layers_by_name["latent_sampling"].output
-    latents = [layers_by_name[name].output for name in ("z_mean", "z_log_var")]
-    skips = [layer.input[1] for name, layer in layers_by_name.items() if name.endswith("_skip")]
-    encoder = keras.Model(generator.input, [*latents, *skips], name=f"{generator.name}_encoder")
-    decoder = keras.Model([z, *skips], generator.output, name=f"{generator.name}_decoder")
-    return encoder, decoder
-
-
 def _resolve(config: VAEUNetConfig | None, fields: dict) -> VAEUNetConfig:
     """One config from either calling style."""
     return dataclasses.replace(config, **fields) if config else VAEUNetConfig(**fields)
@@ -108,37 +92,19 @@ def _apply_encoder(x, config: VAEUNetConfig, seeds: Seeds):
 
 
 def _apply_latent(x, config: VAEUNetConfig, seeds: Seeds):
-    """Coarsest features -> latent -> coarsest features. z_mean and z_log_var are float32."""
+    """Coarsest features -> latent -> coarsest features."""
     x = apply_norm_activation(x, config.groups, "latent")
-    side = config.image_size // config.stride
+    depth = config.latent_channels
     if config.latent == "dense":
-        x = layers.Flatten(name="latent_flatten")(x)
-        z_mean, z_log_var = (
-            layers.Dense(
-                config.latent_channels,
-                name=name,
-                dtype="float32",
-                kernel_initializer=seeds.initializer(0.1),
-            )(x)
-            for name in ("z_mean", "z_log_var_raw")
-        )
+        mean, log_var = apply_dense_latent(x, depth, seeds)
     else:
-        z_mean, z_log_var = (
-            apply_conv(x, config.latent_channels, 1, seeds, name, gain=gain, dtype="float32")
-            for name, gain in (("z_mean", 0.5), ("z_log_var_raw", 0.01))
+        mean, log_var = (
+            apply_conv(x, depth, 1, seeds, name, gain=gain, dtype="float32")
+            for name, gain in ((MEAN, 0.5), (RAW_LOG_VAR, 0.01))
         )
-    # As many layers after the mean as after the variance: Keras orders layers, and so the weights
-    # in a file, by their distance from the output, and files of other code have the mean first.
-    mean = layers.Activation("linear", name="z_mean_linear", dtype="float32")(z_mean)
-    z_log_var = SoftLimit(LOG_VAR_LIMIT, name="z_log_var", dtype="float32")(z_log_var)
-    z = Sampling(config.seed + 2, name="latent_sampling", dtype="float32")([mean, z_log_var])
+    z = draw_latent(mean, log_var, config.seed + 2)
     if config.latent == "dense":
-        z = layers.Dense(
-            side * side * config.latent_channels,
-            name="latent_expand",
-            kernel_initializer=seeds.initializer(),
-        )(z)
-        z = layers.Reshape((side, side, config.latent_channels), name="latent_reshape")(z)
+        z = expand_dense_latent(z, config.image_size // config.stride, depth, seeds)
     return apply_conv(z, config.filters[-1], 3, seeds, "latent_conv")
 
 
