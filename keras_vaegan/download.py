@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from keras_vaegan import cli
 from keras_vaegan.errors import InputError
+from keras_vaegan.files import atomic_folder
 
 HANDLE = "darren2020/ct-to-mri-cgan"
 FOLDER_NAME = "ct-to-mri-cgan"
@@ -51,36 +51,10 @@ def download(options: DownloadOptions) -> Path:
         return destination
     source = _fetch(HANDLE)
     _check_layout(source, "the set on Kaggle has changed; arrange it as in datasets/README.md")
-    place_folder(source, destination)
+    with atomic_folder(destination) as staging:
+        shutil.copytree(source, staging, copy_function=_link_or_copy, dirs_exist_ok=True)
     print(f"downloaded: {destination}")
     return destination
-
-
-def place_folder(source: Path, destination: Path) -> None:
-    """Put a copy of a folder in place, whole or not at all; files are hard-linked if they can be.
-
-    Args:
-        source: Folder to copy. It stays as it is.
-        destination: New folder; it must not exist yet.
-
-    Raises:
-        InputError: the destination cannot be written to.
-    """
-    temporary = None
-    try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
-        temporary.chmod(0o755)
-        shutil.copytree(source, temporary, copy_function=_link_or_copy, dirs_exist_ok=True)
-        temporary.rename(destination)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {destination}: {_first_line(error)}; choose a writable folder with free "
-            "space by --out"
-        ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _fetch(handle: str) -> Path:
