@@ -113,7 +113,7 @@ def _build_network(config: dict, context: _Context, depth: int) -> keras.Model:
                           f"{', '.join(NETWORKS)}")  # fmt: skip
     if class_key(config["class_name"]) == "Sequential":
         return _build_sequential(config, context, depth)
-    return _build_functional(config, context, depth)
+    return _Graph(config, context, depth).build()
 
 
 def _build_sequential(config: dict, context: _Context, depth: int) -> keras.Model:
@@ -147,60 +147,90 @@ def _input_name(entry: dict) -> str | None:
     return _entry_name(entry) if class_key(entry["class_name"]) == INPUTS else None
 
 
-def _build_functional(config: dict, context: _Context, depth: int) -> keras.Model:
-    """A graph: apply each call of each layer once what it needs is there."""
-    body = config["config"]
-    tensors: dict[tuple[str, int], list] = {}
-    layers: dict[str, Any] = {}
-    waiting: dict[tuple[str, int], list] = {}  # calls by an input that is not there yet
-    ready: list[tuple[dict, int, Any]] = []
-    offsets = _find_call_offsets(config)
-    for entry in list_layers(config):
-        name, key = _entry_name(entry), class_key(entry["class_name"])
-        if key == INPUTS:
-            shape = entry["config"].get("batch_input_shape") or entry["config"]["batch_shape"]
-            tensors[name, 0] = [keras.Input(batch_shape=tuple(shape), name=name)]
-            continue
-        ready += [(entry, i, node) for i, node in enumerate(entry.get("inbound_nodes") or [])]
+class _Graph:
+    """A functional network while it is rebuilt: each call is made once what it needs is there.
 
-    def locate(reference) -> tuple[str, int]:
+    A reference is [layer, call, output].
+    """
+
+    def __init__(self, config: dict, context: _Context, depth: int) -> None:
+        self.config, self.context, self.depth = config, context, depth
+        self.offsets = _find_call_offsets(config)
+        self.layers: dict[str, Any] = {}
+        self.outputs: dict[tuple[str, int], list] = {}  # of every call that was made
+
+    def build(self) -> keras.Model:
+        """Make all calls.
+
+        Raises:
+            Unsupported: a call takes its input from a layer that is not there.
+        """
+        waiting: dict[tuple[str, int], list] = {}  # calls by an input that is not there yet
+        ready = self._begin()[::-1]
+        while ready:
+            entry, index, node = ready.pop()
+            inputs, arguments = _read_node(node)
+            missing = self._find_missing([*inputs, *filter(_is_reference, arguments.values())])
+            if missing is not None:
+                waiting.setdefault(missing, []).append((entry, index, node))
+                continue
+            done = (_entry_name(entry), index)
+            self.outputs[done] = self._call(entry, inputs, arguments)
+            ready += waiting.pop(done, [])
+        if waiting:
+            entry, _, _ = next(iter(waiting.values()))[0]
+            raise Unsupported(
+                f"layer {show(_entry_name(entry))} takes its input from a layer that is not there: "
+                "use an undamaged file"
+            )
+        body = self.config["config"]
+        sides = [
+            [self._find(reference) for reference in _references(body[key])]
+            for key in ("input_layers", "output_layers")
+        ]
+        inputs, outputs = (side[0] if len(side) == 1 else side for side in sides)
+        return keras.Model(inputs, outputs, name=body.get("name") or "model")
+
+    def _begin(self) -> list[tuple[dict, int, Any]]:
+        """Make the inputs. Returns the calls to make: (layer, number, what it is called with)."""
+        calls = []
+        for entry in list_layers(self.config):
+            name, key = _entry_name(entry), class_key(entry["class_name"])
+            if key == INPUTS:
+                shape = entry["config"].get("batch_input_shape") or entry["config"]["batch_shape"]
+                self.outputs[name, 0] = [keras.Input(batch_shape=tuple(shape), name=name)]
+                continue
+            calls += [(entry, i, node) for i, node in enumerate(entry.get("inbound_nodes") or [])]
+        return calls
+
+    def _locate(self, reference) -> tuple[str, int]:
         """The layer and call behind a reference."""
-        return reference[0], reference[1] - offsets.get(reference[0], 0)
+        return reference[0], reference[1] - self.offsets.get(reference[0], 0)
 
-    def find(reference) -> Any:
-        """The tensor behind (layer, call, output)."""
+    def _find(self, reference) -> Any:
+        """The tensor or constant behind a reference."""
         if reference[0] == CONSTANT:
             return reference[2]
-        return tensors[locate(reference)][reference[2]]
+        return self.outputs[self._locate(reference)][reference[2]]
 
-    ready.reverse()
-    while ready:
-        entry, index, node = ready.pop()
-        inputs, arguments = _read_node(node)
-        missing = next(
-            (
-                key
-                for reference in (*inputs, *filter(_is_reference, arguments.values()))
-                if reference[0] != CONSTANT and (key := locate(reference)) not in tensors
-            ),
-            None,
-        )
-        if missing is not None:
-            waiting.setdefault(missing, []).append((entry, index, node))
-            continue
-        found = [find(reference) for reference in inputs]
-        done = (_entry_name(entry), index)
-        tensors[done] = _call(entry, found, arguments, find, layers, context, depth)
-        ready += waiting.pop(done, [])
-    if waiting:
-        entry, _, _ = next(iter(waiting.values()))[0]
-        raise Unsupported(
-            f"layer {show(_entry_name(entry))} takes its input from a layer that is not there: "
-            "use an undamaged file"
-        )
-    ends = [[find(ref) for ref in _references(body[k])] for k in ("input_layers", "output_layers")]
-    inputs, outputs = (side[0] if len(side) == 1 else side for side in ends)
-    return keras.Model(inputs, outputs, name=body.get("name") or "model")
+    def _find_missing(self, references: list) -> tuple[str, int] | None:
+        """The first call that was not made yet, or None."""
+        calls = (self._locate(one) for one in references if one[0] != CONSTANT)
+        return next((call for call in calls if call not in self.outputs), None)
+
+    def _call(self, entry: dict, references: list, arguments: dict) -> list:
+        """Apply one call of a layer or operation. Returns its outputs."""
+        name, key = _entry_name(entry), class_key(entry["class_name"])
+        inputs = [self._find(reference) for reference in references]
+        if key in OPERATIONS:
+            found = {k: self._find(v) if _is_reference(v) else v for k, v in arguments.items()}
+            result = apply_operation(entry, inputs, found)
+        else:
+            if name not in self.layers:
+                self.layers[name] = _make(entry, inputs, self.context, self.depth)
+            self.context.spend(self.context.costs.get(name, 1))
+            result = self.layers[name](inputs if len(inputs) > 1 else inputs[0])
+        return list(result) if isinstance(result, (list, tuple)) else [result]
 
 
 def _find_call_offsets(config: dict) -> dict[str, int]:
@@ -220,20 +250,6 @@ def _find_call_offsets(config: dict) -> dict[str, int]:
             references += [*inputs, *filter(_is_reference, arguments.values())]
     named = {(reference[0], reference[1]) for reference in references}
     return {name: int((name, count) in named) for name, count in calls.items()}
-
-
-def _call(entry, inputs, arguments, find, layers, context, depth) -> list:
-    """Apply one call of a layer or operation. Returns its outputs."""
-    name, key = _entry_name(entry), class_key(entry["class_name"])
-    if key in OPERATIONS:
-        resolved = {k: find(v) if _is_reference(v) else v for k, v in arguments.items()}
-        result = apply_operation(entry, inputs, resolved)
-    else:
-        if name not in layers:
-            layers[name] = _make(entry, inputs, context, depth)
-        context.spend(context.costs.get(name, 1))
-        result = layers[name](inputs if len(inputs) > 1 else inputs[0])
-    return list(result) if isinstance(result, (list, tuple)) else [result]
 
 
 def _make(entry: dict, inputs: list, context: _Context, depth: int):
