@@ -43,10 +43,10 @@ def make_volume_path(arguments):
     """(function of a case folder) of a modality network, for either path."""
     from keras_vaegan.data.brats import find_scans, read_case
     from keras_vaegan.data.nifti import read_nifti
-    from keras_vaegan.data.slices import list_inputs
     from keras_vaegan.data.volume import to_canonical
-    from keras_vaegan.exporting.families import find_weight_file
-    from keras_vaegan.synthesis import Synthesizer, choose_reference
+    from keras_vaegan.export.families import find_weight_file
+    from keras_vaegan.systems.modality.slices import list_inputs
+    from keras_vaegan.systems.modality.synthesizer import Synthesizer, choose_reference
 
     synthesizer = Synthesizer.load(find_weight_file(arguments.weights), "float32")
     target = synthesizer.config.target
@@ -73,14 +73,14 @@ def make_volume_path(arguments):
 
 def make_python_path(arguments):
     """(function of an image, its name) of the Python path."""
-    from keras_vaegan.exporting.families import find_weight_file
+    from keras_vaegan.export.families import find_weight_file
 
     file = find_weight_file(arguments.weights, arguments.direction)
     if file.name.startswith("rrdbnet"):
-        from keras_vaegan.enhancement import Enhancer
+        from keras_vaegan.systems.super_resolution.enhancer import Enhancer
 
         return Enhancer.load(file).enhance
-    from keras_vaegan.inference import Translator
+    from keras_vaegan.systems.cyclegan.translator import Translator
 
     translator = Translator.load(file)
     return lambda image: translator.translate(image, arguments.samples)[0]
@@ -185,7 +185,13 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"
-        command = [sys.executable, "-m", "keras_vaegan.export", "--weights", arguments.weights]
+        command = [
+            sys.executable,
+            "-m",
+            "keras_vaegan.commands.export",
+            "--weights",
+            arguments.weights,
+        ]
         command += ["--direction", arguments.direction] if arguments.direction else []
         begin = time.perf_counter()
         subprocess.run([*command, "--out", str(model)], check=True, stdout=subprocess.DEVNULL)

@@ -35,8 +35,9 @@ PEAK_CALLS = 12
 
 def make_config(arguments):
     """The published run at the given size, batch and precision, without augmentation."""
-    from keras_vaegan.config import AugmentationConfig, resize_config
-    from keras_vaegan.presets import get_preset
+    from keras_vaegan.config.base import resize_config
+from keras_vaegan.config.data import AugmentationConfig
+    from keras_vaegan.systems.registry import get_preset
 
     config = resize_config(get_preset("resnet_cyclegan"), arguments.image_size)
     return dataclasses.replace(
@@ -69,12 +70,12 @@ def make_keras_work(arguments):
     convolve = tf.function(lambda: tf.nn.conv2d(image, kernel, 1, "SAME"))
     source, target = map(tf.constant, make_images(arguments))
     if arguments.task == "train":
-        from keras_vaegan.trainers.build import build_trainer
+        from keras_vaegan.systems.registry import build_trainer
 
         trainer = build_trainer(config)
         return lambda: trainer.train_on_batch((source, target)), convolve
-    from keras_vaegan.models import build_resnet_generator
-    from keras_vaegan.trainers.distribution import dtype_policy
+    from keras_vaegan.models.resnet import build_resnet_generator
+    from keras_vaegan.training.distribution import dtype_policy
 
     with dtype_policy(config.precision):
         generator = build_resnet_generator(config.generator)
@@ -196,7 +197,7 @@ def list_convolutions(model) -> list[float]:
 
 def count_operations(arguments, task: str) -> float:
     """Floating-point operations of one turn's convolutions, those of the gradients included."""
-    from keras_vaegan.models import build_model
+    from keras_vaegan.models.build import build_model
 
     config = make_config(arguments)
     count = config.batch_size

@@ -91,8 +91,8 @@ def make_keras(precision: str, size: int):
     """Our network, as `Enhancer` calls it."""
     import numpy as np
 
-    from keras_vaegan.models import build_rrdbnet
-    from keras_vaegan.trainers.distribution import dtype_policy
+    from keras_vaegan.models.rrdbnet import build_rrdbnet
+    from keras_vaegan.training.distribution import dtype_policy
 
     with dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32"):
         model = build_rrdbnet()

@@ -28,9 +28,8 @@ def measure(arguments) -> dict:
 
     import tensorflow as tf
 
-    from keras_vaegan.config import resize_config
-    from keras_vaegan.presets import get_preset
-    from keras_vaegan.trainers.build import build_trainer
+    from keras_vaegan.config.base import resize_config
+    from keras_vaegan.systems.registry import build_trainer, get_preset
 
     preset, precision = arguments.presets[0], arguments.precisions[0]
     image_size, steps = arguments.image_size, arguments.steps

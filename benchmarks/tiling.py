@@ -35,11 +35,11 @@ def main() -> None:
 
 def load(weights: str, tile: int, overlap: int):
     """An Enhancer from a file, or the published size at random."""
-    from keras_vaegan.enhancement import Enhancer
+    from keras_vaegan.systems.super_resolution.enhancer import Enhancer
 
     if weights != "published":
         return Enhancer.load(weights, tile, overlap)
-    from keras_vaegan.models import build_rrdbnet
+    from keras_vaegan.models.rrdbnet import build_rrdbnet
 
     model = build_rrdbnet()
     for layer in model.layers:

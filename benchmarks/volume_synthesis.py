@@ -108,8 +108,8 @@ class TorchRunner:
 
 def prepare_network(preset: str):
     """A network of random weights, normalisation statistics included, and its config."""
-    from keras_vaegan.models import build_modality_unet
-    from keras_vaegan.presets import get_preset
+    from keras_vaegan.models.modality_unet import build_modality_unet
+    from keras_vaegan.systems.registry import get_preset
 
     config = get_preset(preset)
     network = build_modality_unet(config.model)
@@ -128,7 +128,7 @@ def compare(preset: str, precision: str, case, repeats: int) -> dict:
     """Time one preset and precision, taking turns."""
     import copy
 
-    from keras_vaegan.synthesis import Synthesizer
+    from keras_vaegan.systems.modality.synthesizer import Synthesizer
 
     network, config = prepare_network(preset)
     runners = {"keras": Synthesizer(network, config.model, config.data, precision)}
@@ -162,15 +162,15 @@ def compare(preset: str, precision: str, case, repeats: int) -> dict:
 
 def run_command(preset: str, precision: str, folder: Path) -> dict:
     """The whole command in a process of its own: seconds and peak memory."""
-    from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
-    from keras_vaegan.config import WeightsRecord
+    from keras_vaegan.weights.legacy_h5 import save_legacy_h5
+    from keras_vaegan.weights.record import WeightsRecord
 
     network, config = prepare_network(preset)
     with tempfile.TemporaryDirectory() as scratch:
         weights = Path(scratch) / "modality_unet_weights.h5"
         save_legacy_h5(network, weights, WeightsRecord(config.model, config.data))
         command = [
-            sys.executable, "-m", "keras_vaegan.synthesize", "--weights", str(weights), "--input",
+            sys.executable, "-m", "keras_vaegan.commands.synthesize", "--weights", str(weights), "--input",
             str(folder), "--output", str(Path(scratch) / "out.nii.gz"), "--precision", precision,
         ]  # fmt: skip
         begin = time.perf_counter()
@@ -192,8 +192,8 @@ def main() -> None:
     import torch
 
     from keras_vaegan.data.brats import read_case
-    from keras_vaegan.data.phantom_brats import BratsPhantomSet, write_phantom_cases
-    from keras_vaegan.data.slices import list_inputs
+    from keras_vaegan.phantom.brats import BratsPhantomSet, write_phantom_cases
+    from keras_vaegan.systems.modality.slices import list_inputs
 
     torch.set_num_threads(THREADS)
     with tempfile.TemporaryDirectory() as scratch:

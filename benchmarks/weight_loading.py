@@ -33,7 +33,7 @@ def build(megabytes: int):
 
 def load(way: str, model, path: Path) -> None:
     """Load the file in one of the ways."""
-    from keras_vaegan.checkpoints.legacy_h5 import load_legacy_h5
+    from keras_vaegan.weights.legacy_h5 import load_legacy_h5
 
     if way == "h5py":
         import h5py
@@ -94,7 +94,7 @@ def main() -> None:
     if arguments.memory_of:
         print(json.dumps(measure_memory(arguments.memory_of, arguments.path, arguments.megabytes)))
         return
-    from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
+    from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "large.h5"

@@ -6,7 +6,8 @@ import runpy
 import sys
 from collections.abc import Sequence
 
-from keras_vaegan import __version__, cli
+from keras_vaegan import __version__
+from keras_vaegan.commands import shell
 
 PROGRAM = "keras-vaegan"
 COMMANDS = {
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         runpy.run_module(f"keras_vaegan.{name}", run_name="__main__", alter_sys=True)
     else:
         received = f"unknown command {name!r}" if name else "no command given"
-        cli.fail(f"{received}: expected one of {', '.join(COMMANDS)}; see `{PROGRAM} --help`")
+        shell.fail(f"{received}: expected one of {', '.join(COMMANDS)}; see `{PROGRAM} --help`")
 
 
 def _usage() -> str:

@@ -1,57 +1,6 @@
-"""Enlarge images: `python -m keras_vaegan.enhance --weights RRDB.h5 --input DIR --output DIR`."""
+"""`python -m keras_vaegan.enhance`: the command of `commands/enhance.py`."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-from pathlib import Path
-
-from keras_vaegan.cli import run
-from keras_vaegan.translate import run_jobs
-
-
-@dataclass(frozen=True)
-class EnhanceArguments:
-    """Enlarge one image or a folder of images with an RRDBNet; the bit depth stays as it is."""
-
-    weights: Path
-    """Weight file of `train --preset rrdbnet_x4` or `convert esrgan`, or a run folder."""
-    input: Path
-    """Image file or folder of images (PNG, JPEG, TIFF, BMP)."""
-    output: Path
-    """File for a file, folder for a folder."""
-    tile: int = 256
-    """Side of a tile in input pixels, which bounds the memory; 0 for the whole image at once."""
-    overlap: int | None = None
-    """Pixels that a tile shares with its neighbours; 32 where the tile allows it."""
-    resize_back: bool = False
-    """Average the result down to the input's size."""
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command. Returns the exit status."""
-    return run(enhance, argv, prog="python -m keras_vaegan.enhance")
-
-
-def enhance(arguments: EnhanceArguments) -> int:
-    """Enhance as the arguments say.
-
-    Unreadable images are named and skipped where at least 90 % of the folder is readable.
-
-    Raises:
-        InputError: bad weights, input or output, or too many unreadable images.
-    """
-    from keras_vaegan.data.image import write_image
-    from keras_vaegan.enhancement import Enhancer
-
-    def load():
-        enhancer = Enhancer.load(arguments.weights, arguments.tile, arguments.overlap)
-
-        return lambda image: (enhancer.enhance(image, arguments.resize_back),)
-
-    done, total = run_jobs(arguments.input, arguments.output, load, write_image)
-    print(f"enhanced {done} of {total} images to {arguments.output}")
-    return 0
-
+from keras_vaegan.commands.enhance import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

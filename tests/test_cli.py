@@ -13,7 +13,8 @@ from typing import Literal
 import pytest
 
 from keras_vaegan import __main__ as shell
-from keras_vaegan import __version__, cli
+from keras_vaegan.commands import shell
+from keras_vaegan import __version__
 from keras_vaegan.errors import InputError
 
 
@@ -178,7 +179,8 @@ def test_ascii_terminals_get_the_same_line():
 
 def test_an_error_after_importing_tensorflow_is_one_line():
     code = (
-        "from keras_vaegan import cli, errors\n"
+        "from keras_vaegan.commands import shell
+from keras_vaegan import errors\n"
         "def main():\n"
         "    import keras, tensorflow\n"
         "    keras.ops.ones((2, 2)) @ keras.ops.ones((2, 2))\n"
@@ -256,14 +258,14 @@ def test_shell_refuses_an_unknown_command(capsys, argv, received):
 
 def test_shell_hands_the_arguments_on(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["keras-vaegan"])
-    monkeypatch.delitem(sys.modules, "keras_vaegan.download", raising=False)
+    monkeypatch.delitem(sys.modules, "keras_vaegan.commands.download", raising=False)
     with pytest.raises(SystemExit) as stop:
         shell.main(["download", "--ouch"])
     assert stop.value.code == 2
     assert "--ouch" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("module", ["keras_vaegan", "keras_vaegan.download"])
+@pytest.mark.parametrize("module", ["keras_vaegan", "keras_vaegan.commands.download"])
 def test_a_bad_argument_ends_the_process_with_status_2(module):
     done = subprocess.run(
         [sys.executable, "-m", module, "--ouch"], capture_output=True, text=True, check=False

@@ -8,16 +8,17 @@ import h5py
 import numpy as np
 import pytest
 
-from keras_vaegan import evaluate, train, translate
-from keras_vaegan.checkpoints.names import CYCLEGAN_FILES
-from keras_vaegan.config import CycleGANConfig, config_to_dict, resize_config
+from keras_vaegan.commands import evaluate, train, translate
+from keras_vaegan.config.base import config_to_dict, resize_config
 from keras_vaegan.data.image import read_image, write_image
-from keras_vaegan.data.phantom_rendering import PhantomSet, write_phantom_folders
 from keras_vaegan.errors import InputError
-from keras_vaegan.inference import Translator
-from keras_vaegan.presets import get_preset
-from keras_vaegan.trainers.callbacks import StopOnSignalOrLimit
-from keras_vaegan.trainers.cyclegan import CycleGAN
+from keras_vaegan.phantom.rendering import PhantomSet, write_phantom_folders
+from keras_vaegan.systems.cyclegan.config import CycleGANConfig
+from keras_vaegan.systems.cyclegan.trainer import CycleGAN
+from keras_vaegan.systems.cyclegan.translator import Translator
+from keras_vaegan.systems.registry import get_preset
+from keras_vaegan.training.callbacks import StopOnSignalOrLimit
+from keras_vaegan.weights.names import CYCLEGAN_FILES
 
 
 def make_config(channels: int = 1, align: str = "head") -> CycleGANConfig:

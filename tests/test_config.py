@@ -5,20 +5,13 @@ import json
 
 import pytest
 
-from keras_vaegan.config import (
-    AugmentationConfig,
-    CycleGANConfig,
-    DataConfig,
-    LossConfig,
-    OptimizerConfig,
-    WeightsRecord,
-    config_from_dict,
-    config_to_dict,
-    config_to_json,
-    resize_config,
-)
+from keras_vaegan.config.base import config_from_dict, config_to_dict, config_to_json, resize_config
+from keras_vaegan.config.data import AugmentationConfig, DataConfig
+from keras_vaegan.config.run import OptimizerConfig
 from keras_vaegan.errors import InputError
-from keras_vaegan.presets import PRESETS, get_preset
+from keras_vaegan.systems.cyclegan.config import CycleGANConfig, LossConfig
+from keras_vaegan.systems.registry import PRESETS, get_preset
+from keras_vaegan.weights.record import WeightsRecord
 
 
 @pytest.mark.parametrize("name", PRESETS)

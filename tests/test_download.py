@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_vaegan import download
+from keras_vaegan.commands import download
 
 FOLDERS = ("trainA", "trainB", "testA", "testB")
 

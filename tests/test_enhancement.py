@@ -6,16 +6,17 @@ import json
 import numpy as np
 import pytest
 
-from keras_vaegan import enhance, evaluate, translate
-from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
-from keras_vaegan.config import RRDBNetConfig, resize_config
+from keras_vaegan.commands import enhance, evaluate, translate
+from keras_vaegan.config.base import resize_config
+from keras_vaegan.config.networks import RRDBNetConfig
 from keras_vaegan.data.image import read_image, write_image
-from keras_vaegan.data.phantom_rendering import PhantomSet, write_phantom_folders
-from keras_vaegan.enhancement import Enhancer, _fade, plan_tiles
 from keras_vaegan.errors import InputError
-from keras_vaegan.models import build_rrdbnet
-from keras_vaegan.presets import get_preset
-from keras_vaegan.trainers.cyclegan import CycleGAN
+from keras_vaegan.models.rrdbnet import build_rrdbnet
+from keras_vaegan.phantom.rendering import PhantomSet, write_phantom_folders
+from keras_vaegan.systems.cyclegan.trainer import CycleGAN
+from keras_vaegan.systems.registry import get_preset
+from keras_vaegan.systems.super_resolution.enhancer import Enhancer, _fade, plan_tiles
+from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 
 TINY = RRDBNetConfig(num_features=8, num_blocks=1, growth_channels=4)
 

@@ -211,9 +211,9 @@ def test_the_rules_see_a_forbidden_import():
         "def f():\n    from keras_vaegan import CycleGAN, cli\n    import tensorflow as tf\n"
     )
     assert imported_names(tree) == {
-        "keras_vaegan.trainers.cyclegan",
-        "keras_vaegan.cli",
+        "keras_vaegan.systems.cyclegan.trainer",
+        "keras_vaegan.commands.shell",
         "tensorflow",
     }
-    assert part_of("keras_vaegan.trainers.cyclegan") == "trainers"
+    assert part_of("keras_vaegan.systems.cyclegan.trainer") == "trainers"
     assert part_of("keras_vaegan") == "__init__"

@@ -7,24 +7,20 @@ import nibabel
 import numpy as np
 import pytest
 
-from keras_vaegan import evaluate, phantom, synthesize, train
-from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
-from keras_vaegan.checkpoints.run_config import read_run_config, write_run_config
-from keras_vaegan.config import (
-    ModalityConfig,
-    ModalityDataConfig,
-    ModalityLossConfig,
-    ModalityUNetConfig,
-    WeightsRecord,
-)
-from keras_vaegan.config.modality import MODALITIES
+from keras_vaegan.commands import evaluate, phantom, synthesize, train
+from keras_vaegan.config.data import ModalityDataConfig
+from keras_vaegan.config.networks import MODALITIES, ModalityUNetConfig
 from keras_vaegan.data.brats import find_cases, read_case
 from keras_vaegan.data.image import read_image
 from keras_vaegan.data.nifti import read_nifti, write_nifti
 from keras_vaegan.data.volume import Volume, to_canonical
-from keras_vaegan.models import build_modality_unet
-from keras_vaegan.synthesis import Synthesizer, choose_reference
-from keras_vaegan.trainers.modality_run import train_modality
+from keras_vaegan.models.modality_unet import build_modality_unet
+from keras_vaegan.systems.modality.config import ModalityConfig, ModalityLossConfig
+from keras_vaegan.systems.modality.data import train_modality
+from keras_vaegan.systems.modality.synthesizer import Synthesizer, choose_reference
+from keras_vaegan.training.run_config import read_run_config, write_run_config
+from keras_vaegan.weights.legacy_h5 import save_legacy_h5
+from keras_vaegan.weights.record import WeightsRecord
 
 CONFIG = ModalityConfig(
     model=ModalityUNetConfig(image_size=16, filters=(4, 4), latent_channels=3),

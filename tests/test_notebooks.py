@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 
 import keras_vaegan
 from keras_vaegan import __main__
-from keras_vaegan.config import RRDBNetConfig
+from keras_vaegan.config.networks import RRDBNetConfig
 from keras_vaegan.data.image import list_images, read_image
 
 NAMES = ("train_vaegan", "translate", "brats_modality")
@@ -167,8 +167,8 @@ def test_real_images_need_another_data_cell_only(trained, run_notebook, real_ima
 @pytest.mark.slow
 def test_translation_runs_with_the_shipped_weights(run_notebook, repository, tmp_path):
     """Inspect, translate, sample, enlarge, export: each starts TensorFlow."""
-    from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
-    from keras_vaegan.models import build_rrdbnet
+    from keras_vaegan.models.rrdbnet import build_rrdbnet
+    from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 
     config = RRDBNetConfig(num_features=8, num_blocks=1, growth_channels=4, scale=2)
     save_legacy_h5(build_rrdbnet(config), tmp_path / "rrdb.h5", config)

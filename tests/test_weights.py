@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from keras_vaegan import translate
-from keras_vaegan.checkpoints.architecture import load_model
-from keras_vaegan.checkpoints.manifest import check_row, read_manifest
+from keras_vaegan.commands import translate
 from keras_vaegan.data.image import read_image, write_image
-from keras_vaegan.evaluation.super_resolution import evaluate_enlargement
+from keras_vaegan.interop.keras_h5.load import load_model
+from keras_vaegan.systems.super_resolution.evaluation import evaluate_enlargement
+from keras_vaegan.weights.manifest import check_row, read_manifest
 
 NAMES = [row["name"] for row in read_manifest(Path(__file__).parent.parent / "weights")]
 PUBLISHED = {f"{name}_weights.h5" for name in ("g_target", "g_source", "d_source", "d_target")}

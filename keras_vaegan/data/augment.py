@@ -10,7 +10,7 @@ import math
 
 import tensorflow as tf
 
-from keras_vaegan.data.draws import draw_uniform
+from keras_vaegan.training.random import draw_uniform
 
 
 def augment(

@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from keras_vaegan.config.modality import MODALITIES
+from keras_vaegan.config.networks import MODALITIES
 from keras_vaegan.data.intensity import (
     SMALLEST_BRAIN,
     IntensityRange,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_vaegan.config import VALUE_RANGES, DataConfig
+from keras_vaegan.config.base import VALUE_RANGES
+from keras_vaegan.config.data import DataConfig
 from keras_vaegan.data.alignment import place_image
 from keras_vaegan.data.image import list_images, read_image, to_channels
 from keras_vaegan.data.loading import load_files, read_integers

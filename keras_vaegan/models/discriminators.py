@@ -6,7 +6,7 @@ import dataclasses
 
 import keras
 
-from keras_vaegan.config import DiscriminatorConfig
+from keras_vaegan.config.networks import DiscriminatorConfig
 from keras_vaegan.models.blocks import Seeds, apply_conv, apply_norm_activation
 
 

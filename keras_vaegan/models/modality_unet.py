@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_vaegan.config import ModalityUNetConfig
+from keras_vaegan.config.networks import ModalityUNetConfig
 from keras_vaegan.models.blocks import Seeds, apply_conv
 from keras_vaegan.models.latent import apply_dense_latent, draw_latent, expand_dense_latent
 

@@ -7,7 +7,7 @@ import dataclasses
 import keras
 from keras import layers
 
-from keras_vaegan.config import PatchDiscriminatorConfig
+from keras_vaegan.config.networks import PatchDiscriminatorConfig
 from keras_vaegan.models.blocks import LEAKY_SLOPE, Seeds
 from keras_vaegan.models.layers import InstanceNormalization, SpectralConv2D
 

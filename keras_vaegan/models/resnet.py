@@ -7,7 +7,7 @@ import dataclasses
 import keras
 from keras import layers
 
-from keras_vaegan.config import ResnetGeneratorConfig
+from keras_vaegan.config.networks import ResnetGeneratorConfig
 from keras_vaegan.models.blocks import Seeds, apply_conv
 from keras_vaegan.models.layers import InstanceNormalization
 from keras_vaegan.models.pixel_layers import ReflectionPadding2D

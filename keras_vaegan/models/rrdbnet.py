@@ -7,7 +7,7 @@ import dataclasses
 import keras
 from keras import layers
 
-from keras_vaegan.config import RRDBNetConfig
+from keras_vaegan.config.networks import RRDBNetConfig
 from keras_vaegan.models.blocks import LEAKY_SLOPE, Seeds, apply_conv
 from keras_vaegan.models.pixel_layers import CropToMultiple, PixelUnshuffle
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from keras_vaegan.config import VALUE_RANGES
+from keras_vaegan.config.base import VALUE_RANGES
 
 
 def run_generator(

@@ -7,7 +7,7 @@ import dataclasses
 import keras
 from keras import layers
 
-from keras_vaegan.config import VAEUNetConfig
+from keras_vaegan.config.networks import VAEUNetConfig
 from keras_vaegan.models.blocks import (
     Seeds,
     apply_conv,

@@ -6,14 +6,10 @@ import importlib.util
 import numpy as np
 import pytest
 
-from keras_vaegan.config import (
-    AugmentationConfig,
-    PatchDiscriminatorConfig,
-    ResnetGeneratorConfig,
-    resize_config,
-)
-from keras_vaegan.presets import get_preset
-from keras_vaegan.trainers.build import build_trainer
+from keras_vaegan.config.base import resize_config
+from keras_vaegan.config.data import AugmentationConfig
+from keras_vaegan.config.networks import PatchDiscriminatorConfig, ResnetGeneratorConfig
+from keras_vaegan.systems.registry import build_trainer, get_preset
 
 NAMES = ("g_target", "g_source", "d_source", "d_target")
 LOSS_TOLERANCE = 2e-6  # relative

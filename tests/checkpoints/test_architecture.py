@@ -5,17 +5,15 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vaegan.checkpoints.architecture import find_generator_file, load_generator, read_config
-from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
-from keras_vaegan.config import (
-    DataConfig,
-    DiscriminatorConfig,
-    VAEUNetConfig,
-    WeightsRecord,
-)
+from keras_vaegan.config.data import DataConfig
+from keras_vaegan.config.networks import DiscriminatorConfig, VAEUNetConfig
 from keras_vaegan.errors import InputError
-from keras_vaegan.models import build_discriminator, build_generator
-from keras_vaegan.presets import get_preset
+from keras_vaegan.interop.keras_h5.load import find_generator_file, load_generator, read_config
+from keras_vaegan.models.discriminators import build_discriminator
+from keras_vaegan.models.vae_unet import build_generator
+from keras_vaegan.systems.registry import get_preset
+from keras_vaegan.weights.legacy_h5 import save_legacy_h5
+from keras_vaegan.weights.record import WeightsRecord
 
 CONFIG = VAEUNetConfig(
     image_size=16, channels=1, filters=(8, 16), kernel_sizes=(5, 3), num_residual_blocks=(0, 1),

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from keras_vaegan import convert
-from keras_vaegan.checkpoints.architecture import load_model
-from keras_vaegan.checkpoints.esrgan import load_esrgan
+from keras_vaegan.commands import convert
 from keras_vaegan.errors import InputError
+from keras_vaegan.interop.esrgan import load_esrgan
+from keras_vaegan.interop.keras_h5.load import load_model
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 

@@ -17,9 +17,9 @@ SECONDS = 600
 WORKER = """
 import json, os, random, resource, sys
 import h5py, keras, numpy as np
-from keras_vaegan.checkpoints.architecture import load_model
-from keras_vaegan.checkpoints.inspect import inspect_checkpoint
-from keras_vaegan.checkpoints.legacy_h5 import load_legacy_h5, save_legacy_h5
+from keras_vaegan.interop.keras_h5.load import load_model
+from keras_vaegan.interop.keras_h5.inspect import inspect_checkpoint
+from keras_vaegan.weights.legacy_h5 import load_legacy_h5, save_legacy_h5
 from keras_vaegan.errors import InputError
 
 folder, count, memory = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])

@@ -7,15 +7,16 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vaegan import convert
-from keras_vaegan.checkpoints.architecture import load_model
-from keras_vaegan.checkpoints.h5_file import read_weight_file
-from keras_vaegan.checkpoints.infer import infer_config
-from keras_vaegan.checkpoints.inspect import inspect_checkpoint
-from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
-from keras_vaegan.config import DataConfig, VAEUNetConfig
+from keras_vaegan.commands import convert
+from keras_vaegan.config.data import DataConfig
+from keras_vaegan.config.networks import VAEUNetConfig
 from keras_vaegan.errors import InputError
-from keras_vaegan.models import build_generator
+from keras_vaegan.interop.keras_h5.infer import infer_config
+from keras_vaegan.interop.keras_h5.inspect import inspect_checkpoint
+from keras_vaegan.interop.keras_h5.load import load_model
+from keras_vaegan.models.vae_unet import build_generator
+from keras_vaegan.weights.h5_file import read_weight_file
+from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 
 CONFIG = VAEUNetConfig(
     image_size=16, channels=1, filters=(8, 16), kernel_sizes=(3, 3), num_residual_blocks=(0, 1),

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vaegan.checkpoints.architecture import load_model
-from keras_vaegan.checkpoints.inspect import inspect_checkpoint
 from keras_vaegan.errors import InputError
+from keras_vaegan.interop.keras_h5.inspect import inspect_checkpoint
+from keras_vaegan.interop.keras_h5.load import load_model
 from keras_vaegan.models.layers import Sampling
 
 

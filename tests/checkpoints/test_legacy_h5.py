@@ -11,10 +11,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vaegan.checkpoints.h5_file import read_weight_file
-from keras_vaegan.checkpoints.legacy_h5 import load_legacy_h5, save_legacy_h5
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.layers import Sampling
+from keras_vaegan.weights.h5_file import read_weight_file
+from keras_vaegan.weights.legacy_h5 import load_legacy_h5, save_legacy_h5
 
 layers = keras.layers
 
@@ -465,7 +465,7 @@ def test_equal_names_in_a_layer_are_refused(tmp_path):
 FILL_DISK = """
 import sys
 import keras
-from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
+from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 image = keras.Input((300,))
 model = keras.Model(image, keras.layers.Dense(300, name="dense")(image))
 try:

@@ -5,9 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from keras_vaegan.checkpoints.h5_file import read_weight_file
-from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
-from keras_vaegan.checkpoints.manifest import (
+from keras_vaegan.config.data import DataConfig
+from keras_vaegan.config.networks import RRDBNetConfig, VAEUNetConfig
+from keras_vaegan.errors import InputError
+from keras_vaegan.models.rrdbnet import build_rrdbnet
+from keras_vaegan.models.vae_unet import build_generator
+from keras_vaegan.weights.h5_file import read_weight_file
+from keras_vaegan.weights.legacy_h5 import save_legacy_h5
+from keras_vaegan.weights.manifest import (
     FILE_FIELDS,
     RECORD_FIELDS,
     check_row,
@@ -16,9 +21,7 @@ from keras_vaegan.checkpoints.manifest import (
     find_row,
     read_manifest,
 )
-from keras_vaegan.config import DataConfig, RRDBNetConfig, VAEUNetConfig, WeightsRecord
-from keras_vaegan.errors import InputError
-from keras_vaegan.models import build_generator, build_rrdbnet
+from keras_vaegan.weights.record import WeightsRecord
 
 TINY = VAEUNetConfig(
     image_size=16,

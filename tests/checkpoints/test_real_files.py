@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vaegan import convert
-from keras_vaegan.checkpoints.architecture import load_generator
-from keras_vaegan.checkpoints.inspect import inspect_checkpoint
+from keras_vaegan.commands import convert
 from keras_vaegan.errors import InputError
-from keras_vaegan.inference import Translator
+from keras_vaegan.interop.keras_h5.inspect import inspect_checkpoint
+from keras_vaegan.interop.keras_h5.load import load_generator
+from keras_vaegan.systems.cyclegan.translator import Translator
 
 FILES = {
     "cyclegan_cifar10-g_source_HEAD_e5bfb048.h5": 870_183,

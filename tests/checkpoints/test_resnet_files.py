@@ -5,19 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keras_vaegan.checkpoints.architecture import load_generator, load_model, read_config
-from keras_vaegan.checkpoints.h5_file import read_weight_file
-from keras_vaegan.checkpoints.infer import infer_config
-from keras_vaegan.checkpoints.legacy_h5 import load_legacy_h5, save_legacy_h5
-from keras_vaegan.config import (
-    DataConfig,
-    PatchDiscriminatorConfig,
-    ResnetGeneratorConfig,
-    WeightsRecord,
-)
+from keras_vaegan.config.data import DataConfig
+from keras_vaegan.config.networks import PatchDiscriminatorConfig, ResnetGeneratorConfig
 from keras_vaegan.errors import InputError
-from keras_vaegan.inference import Translator
-from keras_vaegan.models import build_model
+from keras_vaegan.interop.keras_h5.infer import infer_config
+from keras_vaegan.interop.keras_h5.load import load_generator, load_model, read_config
+from keras_vaegan.models.build import build_model
+from keras_vaegan.systems.cyclegan.translator import Translator
+from keras_vaegan.weights.h5_file import read_weight_file
+from keras_vaegan.weights.legacy_h5 import load_legacy_h5, save_legacy_h5
+from keras_vaegan.weights.record import WeightsRecord
 
 GENERATOR = ResnetGeneratorConfig(image_size=32, filters=(4, 8, 16), num_residual_blocks=2)
 UNIT_OF_SIX = dataclasses.replace(

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vaegan.checkpoints.run_state import load_run_state, save_run_state
 from keras_vaegan.errors import InputError
+from keras_vaegan.training.state import load_run_state, save_run_state
 
 DTYPES = ("float32", "float16", "bfloat16", "int64", "uint32", "bool")
 EXTRA = {"epoch": 3, "step": np.int64(1500), "best_score": float("-inf"), "history": [{"a": 0.1}]}

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vaegan.config import AugmentationConfig
+from keras_vaegan.config.data import AugmentationConfig
 from keras_vaegan.data.augment import _choose_warps, augment
-from keras_vaegan.data.draws import draw_uniform
+from keras_vaegan.training.random import draw_uniform
 
 OFF = AugmentationConfig(
     flip=0, rotation_degrees=0, zoom=0, translation=0, intensity=0, warp_probability=1

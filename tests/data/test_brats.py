@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_vaegan.config.modality import MODALITIES
+from keras_vaegan.config.networks import MODALITIES
 from keras_vaegan.data.brats import find_cases, find_scans, identify_modality, read_case
 from keras_vaegan.data.intensity import find_background, find_brain, measure_range
 from keras_vaegan.errors import InputError

@@ -6,17 +6,17 @@ import cv2
 import numpy as np
 import pytest
 
-from keras_vaegan.config import DegradationConfig, SuperResolutionConfig
-from keras_vaegan.data.crops import (
+from keras_vaegan.data.image import write_image
+from keras_vaegan.errors import InputError
+from keras_vaegan.systems.registry import get_preset
+from keras_vaegan.systems.super_resolution.config import DegradationConfig, SuperResolutionConfig
+from keras_vaegan.systems.super_resolution.data import (
     centre_crops,
     find_pictures,
     load_pictures,
     make_crop_dataset,
 )
-from keras_vaegan.data.degradation import degrade, enlarge_bicubic, shrink
-from keras_vaegan.data.image import write_image
-from keras_vaegan.errors import InputError
-from keras_vaegan.presets import get_preset
+from keras_vaegan.systems.super_resolution.degradation import degrade, enlarge_bicubic, shrink
 
 
 def make_config(**changes) -> SuperResolutionConfig:
@@ -202,7 +202,7 @@ def test_each_degradation_acts_by_the_seed_and_stays_in_range(settings, channels
 
 def test_blur_is_a_gaussian():
     image = smooth_image()
-    from keras_vaegan.data.degradation import _blur
+    from keras_vaegan.systems.super_resolution.degradation import _blur
 
     expected = cv2.GaussianBlur(image, (13, 13), 1.5, borderType=cv2.BORDER_REFLECT)
     np.testing.assert_allclose(_blur(image, 1.5, 6).numpy()[..., 0], expected, atol=1e-4)

@@ -12,11 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
-from keras_vaegan import phantom as command
+from keras_vaegan.commands import phantom as command
 from keras_vaegan.data import phantom_rendering
 from keras_vaegan.data.image import read_image
-from keras_vaegan.data.phantom import Tissue, make_head
-from keras_vaegan.data.phantom_rendering import (
+from keras_vaegan.errors import InputError
+from keras_vaegan.phantom.heads import Tissue, make_head
+from keras_vaegan.phantom.rendering import (
     FOLDERS,
     PhantomSet,
     cut_head,
@@ -25,8 +26,7 @@ from keras_vaegan.data.phantom_rendering import (
     render_pair,
     write_phantom_folders,
 )
-from keras_vaegan.data.phantom_shapes import Plane, make_waves
-from keras_vaegan.errors import InputError
+from keras_vaegan.phantom.shapes import Plane, make_waves
 
 
 @pytest.fixture(scope="module")

@@ -4,18 +4,18 @@ import nibabel
 import numpy as np
 import pytest
 
-from keras_vaegan.config.modality import MODALITIES
+from keras_vaegan.config.networks import MODALITIES
 from keras_vaegan.data.brats import find_cases, read_case
-from keras_vaegan.data.phantom import Tissue
-from keras_vaegan.data.phantom_brats import (
+from keras_vaegan.errors import InputError
+from keras_vaegan.phantom.brats import (
     BratsPhantomSet,
     _with_tumour,
     make_head,
     render_case,
     write_phantom_cases,
 )
-from keras_vaegan.errors import InputError
-from keras_vaegan.evaluation.synthesis import fit_copy
+from keras_vaegan.phantom.heads import Tissue
+from keras_vaegan.systems.modality.evaluation import fit_copy
 
 SIZE = 40
 

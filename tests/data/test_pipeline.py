@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from keras_vaegan.config import DataConfig
+from keras_vaegan.config.data import DataConfig
 from keras_vaegan.data.image import write_image
 from keras_vaegan.data.pipeline import (
     find_image_root,

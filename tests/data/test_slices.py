@@ -5,9 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keras_vaegan.config import ModalityUNetConfig
-from keras_vaegan.config.modality import MODALITIES
-from keras_vaegan.data.slices import (
+from keras_vaegan.config.networks import MODALITIES, ModalityUNetConfig
+from keras_vaegan.systems.modality.slices import (
     add_window,
     choose_windows,
     cut_window,

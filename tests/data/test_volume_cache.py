@@ -7,17 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_vaegan.config import ModalityConfig, ModalityDataConfig, ModalityUNetConfig
-from keras_vaegan.config.modality import MODALITIES
+from keras_vaegan.config.data import ModalityDataConfig
+from keras_vaegan.config.networks import MODALITIES, ModalityUNetConfig
 from keras_vaegan.data.brats import find_cases, read_case
-from keras_vaegan.data.slices import cut_window, encode_inputs, plan_windows
-from keras_vaegan.data.volume_cache import (
+from keras_vaegan.errors import InputError
+from keras_vaegan.systems.modality.cases import (
     SliceSampler,
     cache_cases,
     make_slice_dataset,
     to_unit,
 )
-from keras_vaegan.errors import InputError
+from keras_vaegan.systems.modality.config import ModalityConfig
+from keras_vaegan.systems.modality.slices import cut_window, encode_inputs, plan_windows
 
 CONFIG = ModalityConfig(
     model=ModalityUNetConfig(image_size=32, filters=(4,)),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from keras_vaegan.evaluation.synthesis import (
+from keras_vaegan.systems.modality.evaluation import (
     compare_volumes,
     draw_case,
     draw_synthesis_grid,

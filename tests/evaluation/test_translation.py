@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_vaegan.evaluation.translation import (
+from keras_vaegan.systems.cyclegan.evaluation import (
     draw_translation_grid,
     evaluate_translation,
     images_to_unit,

@@ -9,23 +9,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vaegan import export
-from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
-from keras_vaegan.checkpoints.manifest import compute_sha256
-from keras_vaegan.config import (
-    ResnetGeneratorConfig,
-    RRDBNetConfig,
-    VAEUNetConfig,
-    WeightsRecord,
-    resize_config,
-)
+from keras_vaegan.commands import export
+from keras_vaegan.config.base import resize_config
+from keras_vaegan.config.networks import ResnetGeneratorConfig, RRDBNetConfig, VAEUNetConfig
 from keras_vaegan.data.image import list_images, read_image
-from keras_vaegan.enhancement import Enhancer
-from keras_vaegan.exporting.families import open_network
-from keras_vaegan.exporting.saved_model import export_saved_model
-from keras_vaegan.inference import Translator
-from keras_vaegan.models import build_generator, build_resnet_generator, build_rrdbnet
-from keras_vaegan.presets import get_preset
+from keras_vaegan.export.families import open_network
+from keras_vaegan.export.saved_model import export_saved_model
+from keras_vaegan.models.resnet import build_resnet_generator
+from keras_vaegan.models.rrdbnet import build_rrdbnet
+from keras_vaegan.models.vae_unet import build_generator
+from keras_vaegan.systems.cyclegan.translator import Translator
+from keras_vaegan.systems.registry import get_preset
+from keras_vaegan.systems.super_resolution.enhancer import Enhancer
+from keras_vaegan.weights.legacy_h5 import save_legacy_h5
+from keras_vaegan.weights.manifest import compute_sha256
+from keras_vaegan.weights.record import WeightsRecord
 
 RNG = np.random.default_rng(0)
 SCALES = {"uint8": 255, "uint16": 65535, "float32": 1}
@@ -357,7 +355,7 @@ def test_a_card_without_records_says_so(exported):
 
 
 def test_shipped_weights_take_their_manifests_word(repository, tmp_path):
-    from keras_vaegan.exporting.model_card import write_model_card
+    from keras_vaegan.export.model_card import write_model_card
 
     network = open_network(repository / "weights", "mri2ct")
     write_model_card(tmp_path / "card.md", network, {"translate": FakeSignature()})
@@ -374,7 +372,7 @@ class FakeSignature:
 
 
 def test_refusals(tmp_path, capsys):
-    from keras_vaegan.models import build_discriminator
+    from keras_vaegan.models.discriminators import build_discriminator
 
     taken = tmp_path / "taken"
     taken.mkdir()

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras_vaegan.exporting import head
 
 from keras_vaegan.data.alignment import find_head_box
 from keras_vaegan.data.image import image_to_unit, list_images, read_image, to_channels
-from keras_vaegan.exporting import head
 
 RNG = np.random.default_rng(0)
 FRAME = tf.TensorSpec((None, None), tf.float32)

@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 
 from keras_vaegan.data.alignment import place_image
-from keras_vaegan.exporting.placement import choose_region
-from keras_vaegan.exporting.placement import place_image as place_in_graph
-from keras_vaegan.exporting.placement import restore_image as restore_in_graph
-from keras_vaegan.exporting.resampling import choose_mode, resample, resize_matrix
+from keras_vaegan.export.placement import choose_region
+from keras_vaegan.export.placement import place_image as place_in_graph
+from keras_vaegan.export.placement import restore_image as restore_in_graph
+from keras_vaegan.export.resampling import choose_mode, resample, resize_matrix
 
 RNG = np.random.default_rng(0)
 TOLERANCE = 2e-6

@@ -3,23 +3,28 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-
 from keras_vaegan.exporting import pieces
-from keras_vaegan.exporting.saved_model import export_saved_model
 
-pytest.importorskip("keras_vaegan.synthesis", reason="synthesis does not exist yet")
+from keras_vaegan.export.saved_model import export_saved_model
 
-from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
-from keras_vaegan.config import ModalityDataConfig, ModalityUNetConfig, WeightsRecord
+pytest.importorskip(
+    "keras_vaegan.systems.modality.synthesizer", reason="synthesis does not exist yet"
+)
+
+from keras_vaegan.exporting import synthesis
+
+from keras_vaegan.config.data import ModalityDataConfig
+from keras_vaegan.config.networks import ModalityUNetConfig
 from keras_vaegan.data.brats import find_scans, read_case
 from keras_vaegan.data.intensity import find_brain, measure_range
 from keras_vaegan.data.nifti import read_nifti
-from keras_vaegan.data.slices import list_inputs
 from keras_vaegan.data.volume import to_canonical
-from keras_vaegan.exporting import synthesis
-from keras_vaegan.exporting.families import open_network
-from keras_vaegan.models import build_modality_unet
-from keras_vaegan.synthesis import Synthesizer, choose_reference
+from keras_vaegan.export.families import open_network
+from keras_vaegan.models.modality_unet import build_modality_unet
+from keras_vaegan.systems.modality.slices import list_inputs
+from keras_vaegan.systems.modality.synthesizer import Synthesizer, choose_reference
+from keras_vaegan.weights.legacy_h5 import save_legacy_h5
+from keras_vaegan.weights.record import WeightsRecord
 
 RNG = np.random.default_rng(0)
 

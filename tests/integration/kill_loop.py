@@ -20,7 +20,7 @@ os.environ.setdefault("KERAS_BACKEND", "numpy")
 
 import numpy as np
 
-from keras_vaegan.checkpoints.run_state import load_run_state, save_run_state
+from keras_vaegan.training.state import load_run_state, save_run_state
 
 
 class Variable:

@@ -21,7 +21,7 @@ def train(config, strategy) -> dict:
     """Train `STEPS` steps on fixed batches, through `fit` as a run does."""
     from tiny import make_batch, read_state
 
-    from keras_vaegan.trainers.build import build_trainer
+    from keras_vaegan.systems.registry import build_trainer
 
     with strategy.scope():
         trainer = build_trainer(config)
@@ -40,7 +40,7 @@ def main(names: list[str]) -> None:
     tf.config.set_logical_device_configuration(cpu, two)
     from tiny import TINY, compare_roughly
 
-    from keras_vaegan.trainers.distribution import make_strategy
+    from keras_vaegan.training.distribution import make_strategy
 
     single, mirrored = make_strategy("single"), make_strategy("mirrored")
     results = {}

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_vaegan import phantom
-from keras_vaegan.data.phantom_rendering import PhantomSet, write_phantom_folders
+from keras_vaegan.commands import phantom
 from keras_vaegan.errors import InputError
-from keras_vaegan.trainers.distribution import check_global_batch, find_cluster, make_strategy
+from keras_vaegan.phantom.rendering import PhantomSet, write_phantom_folders
+from keras_vaegan.training.distribution import check_global_batch, find_cluster, make_strategy
 
 HERE = Path(__file__).parent
 FAMILIES = ("vae", "resnet", "rrdbnet", "modality")

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vaegan.checkpoints.run_state import load_run_state, save_run_state
-from keras_vaegan.data.phantom_rendering import PhantomSet, write_phantom_folders
-from keras_vaegan.trainers.build import build_trainer
-from keras_vaegan.trainers.run import train_run
+from keras_vaegan.phantom.rendering import PhantomSet, write_phantom_folders
+from keras_vaegan.systems.registry import build_trainer
+from keras_vaegan.training.run import train_run
+from keras_vaegan.training.state import load_run_state, save_run_state
 
 BAND = 0.02  # of a loss's float32 value, over ten steps
 SHARED = (

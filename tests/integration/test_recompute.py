@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import pytest
 
-from keras_vaegan.trainers.build import build_trainer
+from keras_vaegan.systems.registry import build_trainer
 
 
 @pytest.mark.slow

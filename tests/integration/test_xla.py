@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vaegan.config import SuperResolutionConfig
-from keras_vaegan.presets import PRESETS, get_preset
-from keras_vaegan.trainers.build import build_trainer
+from keras_vaegan.systems.registry import PRESETS, build_trainer, get_preset
+from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig
 
 # Work on the host, and results whose shape depends on values: neither runs on a TPU.
 FORBIDDEN = {

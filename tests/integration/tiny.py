@@ -6,21 +6,19 @@ import dataclasses
 
 import numpy as np
 
-from keras_vaegan.config import (
-    CycleGANConfig,
-    DataConfig,
+from keras_vaegan.config.data import DataConfig, ModalityDataConfig
+from keras_vaegan.config.networks import (
     DiscriminatorConfig,
-    LossConfig,
-    ModalityConfig,
-    ModalityDataConfig,
     ModalityUNetConfig,
-    OptimizerConfig,
     PatchDiscriminatorConfig,
     ResnetGeneratorConfig,
     RRDBNetConfig,
-    SuperResolutionConfig,
     VAEUNetConfig,
 )
+from keras_vaegan.config.run import OptimizerConfig
+from keras_vaegan.systems.cyclegan.config import CycleGANConfig, LossConfig
+from keras_vaegan.systems.modality.config import ModalityConfig
+from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig
 
 SIZE = 32
 _LOSSES = LossConfig(ssim_weight=1.0, identity_weight=0.5, background_weight=1.0, cycle_noise=0.02)

@@ -20,9 +20,9 @@ def main(family: str, state: Path, options: list[str]) -> int:
     """Register the tiny preset, train, keep the state."""
     from tiny import TINY, read_state
 
-    from keras_vaegan import train
-    from keras_vaegan.presets import PRESETS
-    from keras_vaegan.trainers.callbacks import StopOnSignalOrLimit
+    from keras_vaegan.commands import train
+    from keras_vaegan.systems.registry import PRESETS
+    from keras_vaegan.training.callbacks import StopOnSignalOrLimit
 
     if os.environ.get("LOGICAL_CPUS"):
         import tensorflow as tf

@@ -8,25 +8,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vaegan.checkpoints.architecture import load_generator
-from keras_vaegan.checkpoints.legacy_h5 import save_legacy_h5
-from keras_vaegan.checkpoints.modality import load_modality_unet
-from keras_vaegan.config import (
-    ModalityDataConfig,
-    ModalityUNetConfig,
-    VAEUNetConfig,
-    WeightsRecord,
-)
+from keras_vaegan.config.data import ModalityDataConfig
+from keras_vaegan.config.networks import ModalityUNetConfig, VAEUNetConfig
 from keras_vaegan.errors import InputError
-from keras_vaegan.inference import Translator
-from keras_vaegan.models import (
-    build_generator,
-    build_modality_unet,
-    build_model,
-    fold_normalization,
-    split_at_latent,
-)
-from keras_vaegan.presets import get_preset
+from keras_vaegan.interop.keras_h5.load import load_generator
+from keras_vaegan.models.build import build_model
+from keras_vaegan.models.latent import split_at_latent
+from keras_vaegan.models.modality_unet import build_modality_unet, fold_normalization
+from keras_vaegan.models.vae_unet import build_generator
+from keras_vaegan.systems.cyclegan.translator import Translator
+from keras_vaegan.systems.modality.weights import load_modality_unet
+from keras_vaegan.systems.registry import get_preset
+from keras_vaegan.weights.legacy_h5 import save_legacy_h5
+from keras_vaegan.weights.record import WeightsRecord
 
 TINY = ModalityUNetConfig(image_size=16, filters=(4, 6), latent_channels=5)
 

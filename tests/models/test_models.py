@@ -11,21 +11,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vaegan.config import (
-    DiscriminatorConfig,
-    RRDBNetConfig,
-    VAEUNetConfig,
-    WeightsRecord,
-)
+from keras_vaegan.config.networks import DiscriminatorConfig, RRDBNetConfig, VAEUNetConfig
 from keras_vaegan.errors import InputError
-from keras_vaegan.models import (
-    build_discriminator,
-    build_generator,
-    build_model,
-    build_rrdbnet,
-    split_at_latent,
-)
-from keras_vaegan.presets import get_preset
+from keras_vaegan.models.build import build_model
+from keras_vaegan.models.discriminators import build_discriminator
+from keras_vaegan.models.latent import split_at_latent
+from keras_vaegan.models.rrdbnet import build_rrdbnet
+from keras_vaegan.models.vae_unet import build_generator
+from keras_vaegan.systems.registry import get_preset
+from keras_vaegan.weights.record import WeightsRecord
 
 TINY = VAEUNetConfig(
     image_size=32,
@@ -203,8 +197,8 @@ class Refuse:
             raise ImportError(name + " is not installed")
 sys.meta_path.insert(0, Refuse())
 import numpy as np
-from keras_vaegan.config import config_from_dict
-from keras_vaegan.models import build_model
+from keras_vaegan.config.base import config_from_dict
+from keras_vaegan.models.build import build_model
 folder, *configs = sys.argv[1:]
 data = np.load(folder + "/in.npz")
 models = [build_model(config_from_dict(json.loads(c))) for c in configs]
@@ -219,7 +213,7 @@ for index, model in enumerate(models):
 assert "tensorflow" not in sys.modules
 np.savez(folder + "/out.npz", **outputs)
 """
-    from keras_vaegan.config import config_to_dict
+    from keras_vaegan.config.base import config_to_dict
 
     configs = [json.dumps(config_to_dict(c)) for c in (TINY, TINY_JUDGE, TINY_ENLARGER)]
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}

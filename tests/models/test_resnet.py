@@ -12,18 +12,16 @@ import pytest
 import tensorflow as tf
 from keras.initializers import HeNormal
 
-from keras_vaegan.config import PatchDiscriminatorConfig, ResnetGeneratorConfig, config_to_dict
+from keras_vaegan.config.base import config_to_dict
+from keras_vaegan.config.networks import PatchDiscriminatorConfig, ResnetGeneratorConfig
 from keras_vaegan.errors import InputError
-from keras_vaegan.models import (
-    advance_spectral_norms,
-    build_model,
-    build_patch_discriminator,
-    build_resnet_generator,
-    split_at_latent,
-)
 from keras_vaegan.models.blocks import SmoothEnlargement
-from keras_vaegan.models.layers import InstanceNormalization, SpectralConv2D
-from keras_vaegan.presets import get_preset
+from keras_vaegan.models.build import build_model
+from keras_vaegan.models.latent import split_at_latent
+from keras_vaegan.models.layers import InstanceNormalization, SpectralConv2D, advance_spectral_norms
+from keras_vaegan.models.patch_discriminator import build_patch_discriminator
+from keras_vaegan.models.resnet import build_resnet_generator
+from keras_vaegan.systems.registry import get_preset
 
 TINY = ResnetGeneratorConfig(image_size=32, filters=(4, 8, 16), num_residual_blocks=2)
 TINY_JUDGE = PatchDiscriminatorConfig(image_size=32, filters=(4, 8, 16))
@@ -264,8 +262,8 @@ def test_jax_backend_without_tensorflow_gives_the_same_outputs(tmp_path):
 import json, sys
 sys.modules["tensorflow"] = None
 import numpy as np
-from keras_vaegan.config import config_from_dict
-from keras_vaegan.models import build_model
+from keras_vaegan.config.base import config_from_dict
+from keras_vaegan.models.build import build_model
 folder, *configs = sys.argv[1:]
 data = np.load(folder + "/in.npz")
 outputs = {}

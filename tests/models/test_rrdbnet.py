@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vaegan.config import RRDBNetConfig
+from keras_vaegan.config.networks import RRDBNetConfig
 from keras_vaegan.errors import InputError
-from keras_vaegan.models import build_rrdbnet
 from keras_vaegan.models.pixel_layers import PixelUnshuffle
+from keras_vaegan.models.rrdbnet import build_rrdbnet
 
 TINY = RRDBNetConfig(num_features=8, num_blocks=2, growth_channels=4)
 

@@ -14,13 +14,13 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vaegan.checkpoints.architecture import build_from_file, load_model
-from keras_vaegan.checkpoints.h5_file import read_weight_file
-from keras_vaegan.checkpoints.infer import infer_config
-from keras_vaegan.checkpoints.legacy_h5 import load_legacy_h5, save_legacy_h5
-from keras_vaegan.config import DiscriminatorConfig, VAEUNetConfig
+from keras_vaegan.config.networks import DiscriminatorConfig, VAEUNetConfig
 from keras_vaegan.errors import InputError
-from keras_vaegan.models import build_model
+from keras_vaegan.interop.keras_h5.infer import infer_config
+from keras_vaegan.interop.keras_h5.load import build_from_file, load_model
+from keras_vaegan.models.build import build_model
+from keras_vaegan.weights.h5_file import read_weight_file
+from keras_vaegan.weights.legacy_h5 import load_legacy_h5, save_legacy_h5
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"

@@ -6,18 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vaegan.checkpoints.names import CYCLEGAN_FILES
-from keras_vaegan.checkpoints.run_state import load_run_state, save_run_state
-from keras_vaegan.config import (
-    CycleGANConfig,
-    DataConfig,
-    DiscriminatorConfig,
-    LossConfig,
-    OptimizerConfig,
-    VAEUNetConfig,
-)
-from keras_vaegan.trainers.build import build_trainer
-from keras_vaegan.trainers.cyclegan import CycleGAN
+from keras_vaegan.config.data import DataConfig
+from keras_vaegan.config.networks import DiscriminatorConfig, VAEUNetConfig
+from keras_vaegan.config.run import OptimizerConfig
+from keras_vaegan.systems.cyclegan.config import CycleGANConfig, LossConfig
+from keras_vaegan.systems.cyclegan.trainer import CycleGAN
+from keras_vaegan.systems.registry import build_trainer
+from keras_vaegan.training.state import load_run_state, save_run_state
+from keras_vaegan.weights.names import CYCLEGAN_FILES
 
 SIZE = 32
 TINY = CycleGANConfig(

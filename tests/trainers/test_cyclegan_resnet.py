@@ -7,22 +7,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vaegan import evaluate, train
-from keras_vaegan.checkpoints.architecture import load_generator
-from keras_vaegan.checkpoints.run_state import load_run_state, save_run_state
-from keras_vaegan.config import (
-    OptimizerConfig,
-    PatchDiscriminatorConfig,
-    ResnetGeneratorConfig,
-    resize_config,
-)
-from keras_vaegan.data.phantom_rendering import PhantomSet, write_phantom_folders
+from keras_vaegan.commands import evaluate, train
+from keras_vaegan.config.base import resize_config
+from keras_vaegan.config.networks import PatchDiscriminatorConfig, ResnetGeneratorConfig
+from keras_vaegan.config.run import OptimizerConfig
 from keras_vaegan.errors import InputError
+from keras_vaegan.interop.keras_h5.load import load_generator
 from keras_vaegan.models.layers import SpectralConv2D
-from keras_vaegan.presets import get_preset
-from keras_vaegan.trainers.cyclegan import CycleGAN
-from keras_vaegan.trainers.cyclegan_run import summarise
-from keras_vaegan.trainers.schedules import make_schedule
+from keras_vaegan.phantom.rendering import PhantomSet, write_phantom_folders
+from keras_vaegan.systems.cyclegan.data import summarise
+from keras_vaegan.systems.cyclegan.trainer import CycleGAN
+from keras_vaegan.systems.registry import get_preset
+from keras_vaegan.training.schedules import make_schedule
+from keras_vaegan.training.state import load_run_state, save_run_state
 
 SIZE = 32
 PUBLISHED = resize_config(get_preset("resnet_cyclegan"), SIZE)
@@ -148,7 +145,7 @@ def test_a_fresh_trainer_takes_the_state_over(trainer, tmp_path):
 
 
 def test_bfloat16_step_is_finite():
-    from keras_vaegan.trainers.build import build_trainer
+    from keras_vaegan.systems.registry import build_trainer
 
     model = build_trainer(dataclasses.replace(TINY, precision="mixed_bfloat16"))
     model.compile(run_eagerly=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_vaegan.trainers.image_pool import ImagePool
+from keras_vaegan.training.image_pool import ImagePool
 
 
 def numbered(start, count=2):

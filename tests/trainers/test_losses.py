@@ -4,14 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vaegan.trainers.losses import (
-    adversarial_loss,
-    find_background,
-    kl_loss,
-    mean_absolute_error,
-    ssim,
-    ssim_loss,
-)
+from keras_vaegan.losses.adversarial import adversarial_loss
+from keras_vaegan.losses.latent import kl_loss
+from keras_vaegan.losses.reconstruction import mean_absolute_error, ssim, ssim_loss
+from keras_vaegan.losses.start import find_background
 
 
 def random_images(seed, shape=(3, 40, 36, 1)):

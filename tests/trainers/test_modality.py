@@ -6,17 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vaegan.checkpoints.run_state import load_run_state, save_run_state
-from keras_vaegan.config import (
-    ModalityConfig,
-    ModalityDataConfig,
-    ModalityLossConfig,
-    ModalityUNetConfig,
-)
+from keras_vaegan.config.data import ModalityDataConfig
+from keras_vaegan.config.networks import ModalityUNetConfig
 from keras_vaegan.errors import InputError
-from keras_vaegan.trainers.build import build_trainer
-from keras_vaegan.trainers.modality import ModalitySynthesis, compute_brain_figures
-from keras_vaegan.trainers.modality_run import read_split, split_cases
+from keras_vaegan.systems.modality.config import ModalityConfig, ModalityLossConfig
+from keras_vaegan.systems.modality.data import read_split, split_cases
+from keras_vaegan.systems.modality.trainer import ModalitySynthesis, compute_brain_figures
+from keras_vaegan.systems.registry import build_trainer
+from keras_vaegan.training.state import load_run_state, save_run_state
 
 SIZE = 16
 TINY = ModalityConfig(

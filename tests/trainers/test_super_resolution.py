@@ -8,23 +8,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vaegan import evaluate, train
-from keras_vaegan.checkpoints.architecture import load_model
-from keras_vaegan.checkpoints.run_state import load_run_state, save_run_state
-from keras_vaegan.config import (
-    DiscriminatorConfig,
-    RRDBNetConfig,
-    SuperResolutionConfig,
-    config_from_dict,
-    config_to_dict,
-)
+from keras_vaegan.commands import evaluate, train
+from keras_vaegan.config.base import config_from_dict, config_to_dict
+from keras_vaegan.config.networks import DiscriminatorConfig, RRDBNetConfig
 from keras_vaegan.data.image import read_image, write_image
 from keras_vaegan.errors import InputError
-from keras_vaegan.presets import PRESETS, get_preset
-from keras_vaegan.trainers.build import build_trainer
-from keras_vaegan.trainers.losses import relativistic_losses
-from keras_vaegan.trainers.schedules import StagedRate
-from keras_vaegan.trainers.super_resolution import SuperResolution
+from keras_vaegan.interop.keras_h5.load import load_model
+from keras_vaegan.losses.adversarial import relativistic_losses
+from keras_vaegan.systems.registry import PRESETS, build_trainer, get_preset
+from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig
+from keras_vaegan.systems.super_resolution.trainer import SuperResolution
+from keras_vaegan.training.schedules import StagedRate
+from keras_vaegan.training.state import load_run_state, save_run_state
 
 TINY = SuperResolutionConfig(
     network=RRDBNetConfig(channels=1, num_features=8, num_blocks=1, growth_channels=4),

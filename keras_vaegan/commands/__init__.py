@@ -1,0 +1,1 @@
+"""One file a command: its options and a few calls. No logic of a system."""

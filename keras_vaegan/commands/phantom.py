@@ -1,0 +1,75 @@
+"""Write procedural heads: `python -m keras_vaegan.phantom --out DIR`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from keras_vaegan.commands.shell import run
+from keras_vaegan.errors import InputError
+
+
+@dataclass(frozen=True)
+class PhantomArguments:
+    """Write procedural heads: CT and MRI slices, or four MRI contrasts as NIfTI cases."""
+
+    out: Path
+    """Folder to write trainA, trainB, testA and testB, or a folder a case, into."""
+    kind: Literal["folders", "brats"] = "folders"
+    """What to write: folders of 2-D images, or skull-stripped cases as BraTS has them."""
+    count: int | None = None
+    """Training images per domain (200), of which the test set has an eighth, at least 8; or cases
+    (20)."""
+    size: int | None = None
+    """Side of the CT images in pixels (128), MRI sizes vary around it; or of the volumes (240, for
+    240x240x155 at 1 mm)."""
+    seed: int = 0
+    """Equal seeds write equal files."""
+    contrast: Literal["t1", "t2", "mixture"] | None = None
+    """MRI contrast of the folders (t1); a mixture makes the truth of a CT ambiguous."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command. Returns the exit status."""
+    return run(write, argv, prog="python -m keras_vaegan.phantom")
+
+
+def write(arguments: PhantomArguments) -> int:
+    """Write the phantom as the arguments say.
+
+    Raises:
+        InputError: refused values, or an output folder that is not empty or not writable.
+    """
+    if arguments.kind == "brats":
+        return _write_cases(arguments)
+    from keras_vaegan.phantom.rendering import PhantomSet, write_phantom_folders
+
+    given = {name: getattr(arguments, name) for name in ("count", "size", "seed", "contrast")}
+    settings = PhantomSet(**{name: value for name, value in given.items() if value is not None})
+    counts = write_phantom_folders(arguments.out, settings)
+    listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+    print(f"wrote {arguments.out}: {listed}")
+    return 0
+
+
+def _write_cases(arguments: PhantomArguments) -> int:
+    """Write NIfTI cases."""
+    import os
+
+    from keras_vaegan.phantom.brats import BratsPhantomSet, write_phantom_cases
+
+    if arguments.contrast is not None:
+        raise InputError(
+            f"--contrast {arguments.contrast} given with --kind brats: expected it with --kind "
+            "folders only, cases have all contrasts; drop it"
+        )
+    given = {name: getattr(arguments, name) for name in ("count", "size", "seed")}
+    settings = BratsPhantomSet(**{name: v for name, v in given.items() if v is not None})
+    count = write_phantom_cases(arguments.out, settings, min(os.cpu_count() or 1, settings.count))
+    print(f"wrote {arguments.out}: {count} cases")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

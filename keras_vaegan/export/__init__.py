@@ -1,0 +1,1 @@
+"""Trained networks for other programs: SavedModels, each with its model card."""

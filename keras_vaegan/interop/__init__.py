@@ -1,0 +1,1 @@
+"""Weight files of other code: Keras `.h5` of any age, and ESRGAN checkpoints of PyTorch."""

@@ -1,0 +1,366 @@
+"""Infer the config of one of our networks from a weights-only file: kinds and shapes in order.
+
+Shapes tell filters, kernels, levels, blocks, skips, latent and heads. They do not tell the image
+size of a spatial latent, the groups of a group normalisation, a normalisation without weights, how
+a chain of equal convolutions falls into residual blocks, or the output's activation: those are
+assumed, and named as such.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from keras_vaegan.config.networks import (
+    DiscriminatorConfig,
+    PatchDiscriminatorConfig,
+    ResnetGeneratorConfig,
+    RRDBNetConfig,
+    VAEUNetConfig,
+)
+from keras_vaegan.errors import InputError
+from keras_vaegan.models.build import build_model
+from keras_vaegan.weights.h5_file import WeightFile
+from keras_vaegan.weights.leaves import Leaf, file_leaves, model_leaves
+
+DEFAULT_SIDE = 256
+GROUP_CHOICES = (16, 8, 4, 2, 1)
+MAX_CANDIDATES = 16  # configs, the fewest levels first, whose networks are compared
+MAX_ALTERNATIVES = 2
+MAX_CONVOLUTIONS = 200  # of an encoder
+RRDBNET_BLOCK, RRDBNET_ENDS = 15, 6  # convolutions of a block, and outside the blocks
+MAX_SEGMENTS = 256  # ways to cut an encoder into levels that are looked at
+FAMILIES = {
+    VAEUNetConfig: "VAE U-Net",
+    DiscriminatorConfig: "multi-scale discriminator",
+    RRDBNetConfig: "RRDBNet",
+    ResnetGeneratorConfig: "ResNet generator",
+    PatchDiscriminatorConfig: "patch discriminator",
+}
+EXAMPLES = (  # small ones of each family, to compare with what points to none
+    VAEUNetConfig(
+        image_size=32, channels=1, filters=(16, 32), kernel_sizes=(3, 3),
+        num_residual_blocks=(0, 1), skip_levels=1, groups=8, latent_channels=8,
+    ),
+    DiscriminatorConfig(image_size=32, channels=1, filters=(16, 32), num_heads=2, groups=8),
+    RRDBNetConfig(num_features=8, num_blocks=1, growth_channels=4),
+    ResnetGeneratorConfig(image_size=32, filters=(16, 32), num_residual_blocks=1),
+    PatchDiscriminatorConfig(image_size=32, filters=(16, 32)),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What the weights of a file tell.
+
+    Attributes:
+        config: The network's config.
+        assumed: Fields that no weight tells, and their assumed values.
+        alternatives: Other configs that fit as well: between levels of equal width, a residual
+            block and two changes of resolution have the same weights. The one with the fewest
+            levels is taken.
+    """
+
+    config: Any
+    assumed: dict[str, object]
+    alternatives: tuple = ()
+
+
+def infer_config(file: WeightFile, assume: dict[str, object] | None = None) -> Inference:
+    """Find the config whose model has the file's weights, in kind, shape and order.
+
+    Args:
+        file: As `read_weight_file` gives it.
+        assume: Values of fields that weights do not tell, such as image_size, groups,
+            output_activation and upsampling ("bilinear" for "nearest"), or of any other field,
+            to choose among several that fit.
+
+    Raises:
+        InputError: no config of our families fits: names the closest family and the first layer
+            that differs from it.
+    """
+    known = {f.name for family in FAMILIES for f in dataclasses.fields(family)}
+    for name in assume or {}:
+        if name not in known:
+            raise InputError(f"assumed field {name!r}: expected one of {', '.join(sorted(known))}")
+    leaves = file_leaves(file)
+    best: tuple[int, str] = (-1, "it holds no weights")
+    fitting: list = []
+    candidates = sorted(_list_candidates(leaves, assume or {}), key=_count_levels)
+    if leaves and not candidates:
+        best = max(filter(None, (_find_difference(leaves, example) for example in EXAMPLES)))
+    for candidate in candidates[:MAX_CANDIDATES]:
+        difference = _find_difference(leaves, candidate)
+        if difference is None:
+            fitting.append(candidate)
+        else:
+            best = max(best, difference)
+        if len(fitting) > MAX_ALTERNATIVES:
+            break
+    if fitting:
+        config = fitting[0]
+        assumed = {name: getattr(config, name) for name in _untold(config)}
+        return Inference(config, assumed, tuple(fitting[1:]))
+    raise InputError(
+        f"{file.path} holds no config and is none of our networks: {best[1]}; build its model in "
+        "code and call load_legacy_h5(model, path)"
+    )
+
+
+def _count_levels(config) -> int:
+    """Levels of a network that has them, else 0."""
+    return len(getattr(config, "filters", ()))
+
+
+def _untold(config) -> tuple[str, ...]:
+    """Fields of a config that no weight tells."""
+    if isinstance(config, RRDBNetConfig):
+        return ("residual_scale",)
+    if isinstance(config, ResnetGeneratorConfig):
+        return ("image_size", "convs_per_block", "activate_block_output", "output_activation")
+    if isinstance(config, PatchDiscriminatorConfig):
+        return ("image_size", "instance_norm")
+    if isinstance(config, DiscriminatorConfig):
+        names: tuple[str, ...] = ("image_size",)
+    else:
+        names = ("output_activation", "gray_output", "upsampling")
+        names += ("image_size",) if config.latent == "spatial" else ()
+        if config.upsampling == "transpose":
+            names = tuple(n for n in names if n != "upsampling")
+        if config.channels == 1:
+            names = tuple(n for n in names if n != "gray_output")
+    return (*names, "groups") if config.groups > 0 else names
+
+
+def _find_difference(leaves: list[Leaf], config) -> tuple[int, str] | None:
+    """None where a config's model has just these weights, else (layers that agree, a sentence)."""
+    with keras.StatelessScope(initialize_variables=False):
+        expected = model_leaves(build_model(config))
+    family = FAMILIES[type(config)]
+    for index in range(max(len(leaves), len(expected))):
+        theirs = leaves[index] if index < len(leaves) else None
+        ours = expected[index] if index < len(expected) else None
+        reason = theirs.compare(ours) if theirs and ours else "one side ends"
+        if reason:
+            received = f"the file has {theirs}" if theirs else "the file ends"
+            wanted = f"has {ours}" if ours else "ends"
+            return index, (
+                f"at layer with weights number {index + 1} {received} where the closest one, a "
+                f"{family}, {wanted} ({reason})"
+            )
+    return None
+
+
+# -- candidates -----------------------------------------------------------------------------------
+
+
+def _list_candidates(leaves: list[Leaf], assume: dict) -> Iterator:
+    """Configs that the shapes point to."""
+    for read in READERS:
+        for fields in read(leaves):
+            config = _make_config(fields, leaves, assume)
+            if config is not None:
+                yield config
+
+
+def _make_config(fields: dict, leaves: list[Leaf], assume: dict):
+    """A config from what was read, what is assumed, and defaults; None where it is refused."""
+    cls = fields.pop("family")
+    names = {item.name for item in dataclasses.fields(cls)}
+    known = {name: value for name, value in assume.items() if name in names}
+    if "image_size" in names:
+        stride = 2 ** (len(fields["filters"]) - (cls in (VAEUNetConfig, ResnetGeneratorConfig)))
+        fields.setdefault("image_size", max(2 * stride, DEFAULT_SIDE // stride * stride))
+    if "groups" in names and "groups" not in known:
+        fields["groups"] = _guess_groups(fields, leaves)
+    try:
+        return cls(**{**fields, **known})
+    except (InputError, TypeError):
+        return None
+
+
+def _guess_groups(fields: dict, leaves: list[Leaf]) -> int:
+    """Instance norm by its automatic names, no norm by its absence, else the most that divide."""
+    if not any("gamma" in leaf.shapes for leaf in leaves):
+        return 0
+    if any("instance_norm" in leaf.name.lower() for leaf in leaves):
+        return -1
+    return next(g for g in GROUP_CHOICES if all(f % g == 0 for f in fields["filters"]))
+
+
+def _read_generator(leaves: list[Leaf]) -> Iterator[dict]:
+    """What a VAE U-Net's shapes say, once per way to cut its encoder into levels."""
+    weights = [leaf for leaf in leaves if "kernel" in leaf.shapes]
+    if not weights or len(weights[0].shapes["kernel"]) != 4:
+        return
+    kernel, _, channels, base = weights[0].shapes["kernel"]
+    split = _find_latent(weights)
+    if split is None or channels not in (1, 3):
+        return
+    encoder, decoder = weights[1:split], weights[split + 2 :]
+    shapes = [leaf.shapes["kernel"] for leaf in encoder]
+    if len(shapes) > MAX_CONVOLUTIONS or any(len(shape) != 4 for shape in shapes):
+        return
+    latent_shape = weights[split].shapes["kernel"]
+    for count, (filters, kernels, blocks) in enumerate(_cut_levels(shapes, base, kernel)):
+        if count >= MAX_SEGMENTS:
+            return
+        fields = {
+            "family": VAEUNetConfig, "channels": channels, "filters": filters,
+            "kernel_sizes": kernels, "num_residual_blocks": blocks,
+            "latent": "dense" if len(latent_shape) == 2 else "spatial",
+            "latent_channels": latent_shape[-1],
+            "upsampling": "transpose" if _has_transpose(decoder) else "nearest",
+        }  # fmt: skip
+        if fields["latent"] == "dense":
+            positions = latent_shape[0] // filters[-1]
+            fields["image_size"] = round(positions**0.5) * 2 ** (len(filters) - 1)
+        fields["skip_levels"] = _count_skips(decoder, fields)
+        if 0 <= fields["skip_levels"] < len(filters):
+            yield fields
+
+
+def _find_latent(weights: list[Leaf]) -> int | None:
+    """Index of the two equal layers (1x1 convolutions or dense) that give mean and variance."""
+    for index in range(1, len(weights) - 1):
+        first, second = (weights[index + i].shapes["kernel"] for i in (0, 1))
+        if first == second and (len(first) == 2 or first[:2] == (1, 1)):
+            return index
+    return None
+
+
+def _cut_levels(shapes: list[tuple], base: int, kernel: int) -> Iterator[tuple]:
+    """Ways to read an encoder's convolutions as levels: (filters, kernel sizes, blocks)."""
+
+    @functools.cache
+    def completes(start: int, width: int, size: int) -> bool:
+        """Whether the convolutions from `start` on can be read as levels at all."""
+        if start >= len(shapes):
+            return start == len(shapes)
+        first = shapes[start]
+        if first[2] == width and completes(start + 1, first[3], first[0]):
+            return True
+        is_block = [(size, size, width, width)] * 2 == shapes[start : start + 2]
+        return is_block and completes(start + 2, width, size)
+
+    def cut(start: int, filters: tuple, kernels: tuple, blocks: tuple) -> Iterator[tuple]:
+        width, size, pairs = filters[-1], kernels[-1], 0
+        while True:
+            rest = shapes[start + 2 * pairs :]
+            if not rest:
+                yield filters, kernels, (*blocks, pairs)
+                return
+            begin = start + 2 * pairs + 1
+            if rest[0][2] == width and completes(begin, rest[0][3], rest[0][0]):
+                yield from cut(
+                    begin,
+                    (*filters, rest[0][3]),
+                    (*kernels, rest[0][0]),
+                    (*blocks, pairs),
+                )
+            if rest[:2] != [(size, size, width, width)] * 2:
+                return
+            pairs += 1
+
+    yield from cut(0, (base,), (kernel,), ())
+
+
+def _has_transpose(decoder: list[Leaf]) -> bool:
+    """Whether a decoder upsamples by transposed convolutions of kernel 4."""
+    return any(leaf.shapes["kernel"][:2] == (4, 4) for leaf in decoder)
+
+
+def _count_skips(decoder: list[Leaf], fields: dict) -> int:
+    """Skips merge by a 1x1 convolution each; those that project before a resize do not count."""
+    ones = sum(leaf.shapes["kernel"][:2] == (1, 1) for leaf in decoder)
+    filters = fields["filters"]
+    projections = 0
+    if fields["upsampling"] != "transpose":
+        projections = sum(a < b for a, b in zip(filters, filters[1:], strict=False))
+    pointwise = sum(k == 1 for k in fields["kernel_sizes"])
+    return ones - projections if not pointwise else len(filters) - 1
+
+
+def _read_discriminator(leaves: list[Leaf]) -> Iterator[dict]:
+    """What a multi-scale discriminator's shapes say: kernel 4 opens a level."""
+    shapes = [leaf.shapes["kernel"] for leaf in leaves if "kernel" in leaf.shapes]
+    if not shapes or any(len(shape) != 4 for shape in shapes) or shapes[0][2] not in (1, 3):
+        return
+    heads = [shape for shape in shapes if shape[3] == 1]
+    trunk = [shape for shape in shapes if shape[3] != 1]
+    filters = tuple(shape[3] for shape in trunk if shape[0] == 4)
+    if heads and filters and len(trunk) % len(filters) == 0:
+        yield {
+            "family": DiscriminatorConfig, "channels": shapes[0][2], "filters": filters,
+            "num_heads": len(heads), "head_kernel_size": heads[0][0],
+            "trunk_depth": len(trunk) // len(filters),
+        }  # fmt: skip
+
+
+def _read_rrdbnet(leaves: list[Leaf]) -> Iterator[dict]:
+    """What an RRDBNet's shapes say: 3x3 convolutions alone, 15 a block and 6 around them."""
+    shapes = [leaf.shapes["kernel"] for leaf in leaves if "kernel" in leaf.shapes]
+    blocks, rest = divmod(len(shapes) - RRDBNET_ENDS, RRDBNET_BLOCK)
+    if rest or blocks < 1 or any(len(s) != 4 or s[:2] != (3, 3) for s in shapes):
+        return
+    read, made = shapes[0][2], shapes[-1][3]
+    unshuffled, left = divmod(read, made)
+    scale = {1: 4, 4: 2, 16: 1}.get(unshuffled)
+    if scale and not left:
+        yield {
+            "family": RRDBNetConfig, "scale": scale, "channels": made,
+            "num_features": shapes[0][3], "num_blocks": blocks, "growth_channels": shapes[1][3],
+        }  # fmt: skip
+
+
+def _read_resnet(leaves: list[Leaf]) -> Iterator[dict]:
+    """What a ResNet generator's shapes say: they read the same from either end.
+
+    Blocks of two convolutions come first, then the other ways to cut the chain.
+    """
+    shapes = [leaf.shapes["kernel"] for leaf in leaves if "kernel" in leaf.shapes]
+    if len(shapes) < 2 or len(shapes) < len(leaves) or any(len(shape) != 4 for shape in shapes):
+        return
+    size, _, channels, width = shapes[0]
+    if channels not in (1, 3) or shapes[-1] != (size, size, width, channels):
+        return
+    filters = (width,)
+    for level in range(len(shapes) // 2):
+        chain = shapes[level + 1 : len(shapes) - level - 1]
+        if all(shape == (3, 3, filters[-1], filters[-1]) for shape in chain):
+            divisors = [n for n in range(1, len(chain) + 1) if len(chain) % n == 0] or [2]
+            for convs in sorted(divisors, key=lambda n: (n != 2, n != 6, n)):
+                yield {
+                    "family": ResnetGeneratorConfig, "channels": channels, "filters": filters,
+                    "kernel_size": size, "num_residual_blocks": len(chain) // convs,
+                    "convs_per_block": convs,
+                }  # fmt: skip
+        if not chain or chain[0][:3] != (3, 3, filters[-1]) or chain[-1] != chain[0]:
+            return
+        filters = (*filters, chain[0][3])
+
+
+def _read_patch_discriminator(leaves: list[Leaf]) -> Iterator[dict]:
+    """What a patch discriminator's shapes say: one chain of equal kernels down to one score."""
+    shapes = [leaf.shapes["kernel"] for leaf in leaves if "kernel" in leaf.shapes]
+    is_chain = len(shapes) > 1 and all(len(shape) == 4 for shape in shapes)
+    if is_chain and shapes[-1][3] == 1 and len({shape[:2] for shape in shapes}) == 1:
+        yield {
+            "family": PatchDiscriminatorConfig, "channels": shapes[0][2],
+            "filters": tuple(shape[3] for shape in shapes[:-1]), "kernel_size": shapes[0][0],
+            "spectral_norm": any("vector_u" in leaf.shapes for leaf in leaves),
+        }  # fmt: skip
+
+
+READERS = (
+    _read_generator,
+    _read_resnet,
+    _read_patch_discriminator,  # narrower than the next: every kernel is equal
+    _read_discriminator,
+    _read_rrdbnet,
+)

@@ -1,0 +1,1 @@
+"""Procedural heads with known truth, in the layouts of the real data sets."""

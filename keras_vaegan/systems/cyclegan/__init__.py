@@ -1,0 +1,1 @@
+"""Systems A and C: unpaired translation between two modalities by a CycleGAN."""

@@ -1,0 +1,60 @@
+"""Systems A and C, as the rest of the package asks for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keras_vaegan.config.networks import ResnetGeneratorConfig, VAEUNetConfig
+from keras_vaegan.systems.cyclegan import presets
+from keras_vaegan.systems.cyclegan.config import CycleGANConfig
+from keras_vaegan.systems.system import Evaluation, Exportable, System, TrainingData
+from keras_vaegan.weights.names import CYCLEGAN_FILES
+
+
+class CycleGANSystem(System):
+    """Unpaired translation MRI <-> CT: two generators, two discriminators."""
+
+    config_type = CycleGANConfig
+    network_types = (VAEUNetConfig, ResnetGeneratorConfig)
+    presets = (
+        presets.vae_cyclegan,
+        presets.vae_cyclegan_small,
+        presets.resnet_cyclegan,
+        presets.resnet_cyclegan_small,
+        presets.demo,
+    )
+    weight_files = CYCLEGAN_FILES
+    options = {
+        "image_size": "data.image_size",
+        "align": "data.align",
+        "skip_levels": "generator.skip_levels",
+        "recompute": "recompute",
+        "cycle_weight": "losses.cycle_weight",
+        "ssim_weight": "losses.ssim_weight",
+        "identity_weight": "losses.identity_weight",
+        "adversarial_weight": "losses.adversarial_weight",
+        "discriminator_gradients": "losses.discriminator_gradients",
+    }
+
+    def build_trainer(self, config: CycleGANConfig):
+        from keras_vaegan.systems.cyclegan.trainer import CycleGAN
+        from keras_vaegan.training.trainer import build_compiled
+
+        return build_compiled(CycleGAN, config)
+
+    def load_data(
+        self, config: CycleGANConfig, data: Path, out: Path, resume: bool
+    ) -> TrainingData:
+        from keras_vaegan.systems.cyclegan.data import load_training_images
+
+        return load_training_images(config, data)
+
+    def evaluate(self, weights: Path, data: Path, options) -> Evaluation:
+        from keras_vaegan.systems.cyclegan.evaluation import evaluate_run
+
+        return evaluate_run(weights, data, options)
+
+    def open_export(self, file: Path, tile: int) -> Exportable:
+        from keras_vaegan.systems.cyclegan.export import open_translation
+
+        return open_translation(file)

@@ -1,0 +1,1 @@
+"""System B: a missing MRI contrast from the others, volume in, volume out."""

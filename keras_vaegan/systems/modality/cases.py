@@ -1,0 +1,222 @@
+"""Cases read once into memory-mapped files, and their slices as a stream of batches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_vaegan.config.data import ModalityDataConfig
+from keras_vaegan.config.networks import ANY_TARGET, MODALITIES
+from keras_vaegan.data.brats import find_scans, read_case
+from keras_vaegan.data.intensity import find_box
+from keras_vaegan.errors import InputError
+from keras_vaegan.files import atomic_path
+from keras_vaegan.systems.modality.config import ModalityConfig
+from keras_vaegan.systems.modality.slices import choose_windows, cut_window, encode_inputs
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+VERSION = 1
+LEVELS = 65_534  # uint16: 0 is outside the brain, 1 to 65,535 are [0, 1]
+SMALLEST_SLICE = 200
+READABLE_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class CachedCase:
+    """A case's brain box on disk.
+
+    Attributes:
+        name: The case.
+        path: .npy file of (Z, X, Y, 4) uint16, channels as `MODALITIES`; see `LEVELS`.
+        shape: Its shape.
+        slices: Slices whose brain has at least `SMALLEST_SLICE` pixels.
+    """
+
+    name: str
+    path: Path
+    shape: tuple[int, ...]
+    slices: tuple[int, ...]
+
+    def read_slice(self, level: int) -> np.ndarray:
+        """One slice, (X, Y, 4) uint16.
+
+        The mapping is closed again at once, so that pages once read do not count as memory.
+        """
+        return np.array(np.load(self.path, mmap_mode="r")[level])
+
+
+def cache_cases(folders: list[Path], cache: Path, config: ModalityDataConfig) -> list[CachedCase]:
+    """Bring cases into the cache; those that it holds unchanged are not read again.
+
+    Unusable cases are named and left out where at least 90 % are usable.
+
+    Args:
+        folders: Case folders with all four contrasts.
+        cache: Folder of the cache files.
+        config: Its `percentiles` belong to a file's key, as do the scans' names, sizes and times.
+
+    Raises:
+        InputError: too many unusable cases, or a cache that cannot be written.
+    """
+    cases, errors = [], []
+    for folder in folders:
+        try:
+            cases.append(_cache_case(folder, Path(cache), config))
+        except InputError as error:
+            errors.append(str(error))
+    if len(cases) < READABLE_SHARE * len(folders):
+        raise InputError(
+            f"{len(errors)} of {len(folders)} cases are unusable: expected at most 10 %; first: "
+            f"{errors[0]}"
+        )
+    for error in errors:
+        print(f"warning: skipped: {error}", file=sys.stderr, flush=True)
+    return cases
+
+
+def make_slice_dataset(
+    cases: list[CachedCase], config: ModalityConfig, start_step: int = 0
+) -> tf.data.Dataset:
+    """Stream training batches without end.
+
+    A pass is a permutation of all slices that depends on the seed and the pass's number alone,
+    and what is random of a sample on the seed and its position, so that any step can be reached
+    without replaying the earlier ones.
+
+    Args:
+        cases: Training cases.
+        config: The run.
+        start_step: Steps to skip.
+
+    Returns:
+        Dataset of (inputs, target, brain): (B, S, S, channels), (B, S, S, 1) and (B, S, S, 1),
+        float32 in [0, 1].
+    """
+    import tensorflow as tf
+
+    size, batch = config.data.image_size, config.batch_size
+    sampler = SliceSampler(cases, config)
+    shapes = [(batch, size, size, depth) for depth in (config.model.channels, 1, 1)]
+
+    def read(step):
+        parts = tf.numpy_function(sampler.read_batch, [step], [tf.float32] * 3)
+        for part, shape in zip(parts, shapes, strict=True):
+            part.set_shape(shape)
+        return tuple(parts)
+
+    steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max // batch)
+    return steps.map(read, num_parallel_calls=2).prefetch(2)
+
+
+class SliceSampler:
+    """The training samples by position: which slice, window, target and variation.
+
+    Args:
+        cases: Training cases.
+        config: The run.
+    """
+
+    def __init__(self, cases: list[CachedCase], config: ModalityConfig) -> None:
+        self.cases, self.config = cases, config
+        self.table = [
+            (number, level)
+            for number, case in enumerate(cases)
+            for level in case.slices[:: config.data.slice_stride]
+        ]
+        self._permute = lru_cache(maxsize=4)(self._make_permutation)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def read_batch(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The batch of a step: (inputs, target, brain) as `make_slice_dataset`."""
+        size = self.config.batch_size
+        samples = [self.read_sample(int(step) * size + offset) for offset in range(size)]
+        return tuple(np.stack(parts) for parts in zip(*samples, strict=True))
+
+    def read_sample(self, position: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The sample at a position of the endless stream."""
+        number, offset = divmod(position, len(self.table))
+        case, level = self.table[self._permute(number)[offset]]
+        data, model = self.config.data, self.config.model
+        rng = np.random.default_rng([self.config.seed, position, 1])
+        target = model.target
+        if target == ANY_TARGET:
+            target = MODALITIES[rng.integers(len(MODALITIES))]
+        picture = self.cases[case].read_slice(level)
+        windows = list_windows(picture, data.image_size)
+        start = windows[rng.integers(len(windows))]
+        shift = rng.integers(-data.shift, data.shift + 1, 2)
+        window = cut_window(picture, (start[0] + shift[0], start[1] + shift[1]), data.image_size)
+        if rng.uniform() < data.flip:
+            window = window[::-1]
+        images, brain = to_unit(window)
+        truth = images[..., MODALITIES.index(target)][..., None].copy()
+        images = _vary(images, data.intensity, rng) * brain
+        return encode_inputs(images[None], target, model)[0], truth, brain
+
+    def _make_permutation(self, number: int) -> np.ndarray:
+        """The order of one pass."""
+        return np.random.default_rng([self.config.seed, number, 0]).permutation(len(self.table))
+
+
+def list_windows(picture: np.ndarray, size: int) -> list[tuple[int, int]]:
+    """The windows of a cached slice (X, Y, 4), whose borders are the brain's box."""
+    return choose_windows(picture.any(axis=-1), [(0, side) for side in picture.shape[:2]], size)
+
+
+def to_unit(window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(..., 4) uint16 of the cache -> the same in [0, 1], and the brain (..., 1), both float32."""
+    brain = window.any(axis=-1, keepdims=True).astype("float32")
+    return np.maximum(window.astype("float32") - 1, 0) / LEVELS, brain
+
+
+def _vary(images: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """Change each contrast's gamma and gain a little."""
+    if not strength:
+        return images
+    gamma, gain = 1 + rng.uniform(-strength, strength, (2, images.shape[-1])).astype("float32")
+    return np.clip(gain * images**gamma, 0, 1)
+
+
+def _cache_case(folder: Path, cache: Path, config: ModalityDataConfig) -> CachedCase:
+    """One case's cache file, written where absent."""
+    facts = [VERSION, list(config.percentiles)]
+    for modality, path in sorted(find_scans(folder).items()):
+        status = path.stat()
+        facts.append([modality, str(path.resolve()), status.st_size, status.st_mtime_ns])
+    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    name = folder.resolve().name
+    path = cache / f"{name}-{key}.npy"
+    if not path.is_file():
+        _write_case(folder, path, config)
+    stack = np.load(path, mmap_mode="r")
+    area = [np.count_nonzero(picture.any(axis=-1)) for picture in stack]
+    slices = tuple(level for level, pixels in enumerate(area) if pixels >= SMALLEST_SLICE)
+    if not slices:
+        raise InputError(
+            f"{folder} has no slice with {SMALLEST_SLICE} pixels of brain: leave it out"
+        )
+    return CachedCase(name, path, stack.shape, slices)
+
+
+def _write_case(folder: Path, path: Path, config: ModalityDataConfig) -> None:
+    """Read, normalise, quantise and write one case."""
+    case = read_case(folder, MODALITIES, None, config.percentiles)
+    box = tuple(slice(first, last) for first, last in find_box(case.brain))
+    brain = case.brain[box]
+    stack = np.zeros((brain.shape[2], *brain.shape[:2], len(MODALITIES)), "uint16")
+    for channel, modality in enumerate(MODALITIES):
+        levels = np.round(case.scans[modality].unit[box] * LEVELS) + 1
+        stack[..., channel] = np.moveaxis(np.where(brain, levels, 0), 2, 0)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.save(file, stack)

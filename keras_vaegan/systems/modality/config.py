@@ -1,0 +1,69 @@
+"""Configs of a run of missing-modality synthesis, System B: loss terms and the run."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import field
+
+from keras_vaegan.config.base import Positive, Probability, Weight, frozen_config, retire
+from keras_vaegan.config.data import ModalityDataConfig
+from keras_vaegan.config.networks import ModalityUNetConfig
+from keras_vaegan.config.run import OptimizerConfig, RunConfig
+
+
+@frozen_config
+class ModalityLossConfig:
+    """Weights of the loss terms beside the mean absolute error of the slice, whose weight is 1.
+
+    Attributes:
+        mse_weight: Weight of the mean squared error.
+        kl_weight: Weight of the KL divergence, summed over the latent and averaged over the
+            batch.
+        kl_warmup: Share of the run's steps over which the KL weight rises linearly from 0.
+    """
+
+    mse_weight: Weight = 0.0
+    kl_weight: Weight = 1e-4
+    kl_warmup: Probability = 0.5
+
+    @staticmethod
+    def upgrade(fields: dict) -> dict:
+        """Fields of version 0.1 -> today's."""
+        return retire(fields, {"l1_weight": 1.0})
+
+
+@frozen_config
+class ModalityConfig(RunConfig):
+    """A whole run of missing-modality synthesis.
+
+    The network takes the size of its slices from `data`.
+
+    Attributes:
+        generator: The network's architecture.
+        data: How volumes become slices.
+        losses: Loss terms.
+        optimizer: The optimiser.
+        plateau_patience: Validations without a better score after which the rate halves.
+    """
+
+    steps: Positive = 35_000
+    generator: ModalityUNetConfig = field(default_factory=ModalityUNetConfig)
+    data: ModalityDataConfig = field(default_factory=ModalityDataConfig)
+    losses: ModalityLossConfig = field(default_factory=ModalityLossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    plateau_patience: Positive = 3
+
+    def __post_init__(self) -> None:
+        generator = dataclasses.replace(self.generator, image_size=self.data.image_size)
+        object.__setattr__(self, "generator", generator)
+
+    @staticmethod
+    def upgrade(fields: dict) -> dict:
+        """Fields of version 0.1 -> today's."""
+        if "model" not in fields:
+            return fields
+        rates = {name: fields.pop(name) for name in ("learning_rate", "epsilon") if name in fields}
+        fields["generator"] = fields.pop("model")
+        fields["validate_every"] = fields.pop("steps_per_epoch", 0)
+        fields["optimizer"] = {"kind": "OptimizerConfig", **rates}
+        return fields

@@ -1,0 +1,64 @@
+"""Every system by what it is asked for: a preset, a run's config, a network's config, a file.
+
+A fourth system is a folder beside these and a line in `SYSTEMS`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_vaegan.errors import InputError
+from keras_vaegan.systems.cyclegan.system import CycleGANSystem
+from keras_vaegan.systems.modality.system import ModalitySystem
+from keras_vaegan.systems.super_resolution.system import SuperResolutionSystem
+from keras_vaegan.systems.system import System
+
+SYSTEMS: tuple[System, ...] = (CycleGANSystem(), ModalitySystem(), SuperResolutionSystem())
+PRESETS = {preset.__name__: preset for system in SYSTEMS for preset in system.presets}
+
+
+def get_preset(name: str) -> Any:
+    """Look up a preset by name.
+
+    Args:
+        name: One of `PRESETS`.
+
+    Returns:
+        A frozen config; change it with `dataclasses.replace`.
+
+    Raises:
+        InputError: there is no such preset.
+    """
+    if name not in PRESETS:
+        raise InputError(
+            f"unknown preset {name!r}: expected one of {', '.join(sorted(PRESETS))}; see --help"
+        )
+    return PRESETS[name]()
+
+
+def find_system(config: Any) -> System:
+    """The system whose run, or one of whose networks, a config describes.
+
+    Raises:
+        InputError: it is no system's.
+    """
+    for system in SYSTEMS:
+        if isinstance(config, (system.config_type, *system.network_types)):
+            return system
+    kinds = ", ".join(system.config_type.__name__ for system in SYSTEMS)
+    raise InputError(f"no system for {type(config).__name__}: expected one of {kinds}")
+
+
+def build_trainer(config: Any):
+    """Build and compile the trainer that a config describes.
+
+    Args:
+        config: The run, as `get_preset` gives it; its `precision` sets the layers' dtype policy.
+
+    Returns:
+        A compiled trainer, ready for `fit(dataset)` or `train_on_batch((inputs, targets))`.
+
+    Raises:
+        InputError: no system takes this kind of config.
+    """
+    return find_system(config).build_trainer(config)

@@ -1,0 +1,1 @@
+"""Super-resolution of single images by ESRGAN's RRDBNet."""

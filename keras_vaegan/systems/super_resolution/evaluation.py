@@ -1,0 +1,116 @@
+"""How much better than bicubic: shrink true images, enlarge them back, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from keras_vaegan.evaluation.metrics import compute_psnr, compute_ssim
+from keras_vaegan.evaluation.report import draw_sample_grid
+from keras_vaegan.systems.super_resolution.degradation import enlarge_bicubic, shrink
+
+CLOSE_UP = 96
+
+
+@dataclass(frozen=True)
+class EnlargementResult:
+    """Figures and pictures of one evaluation.
+
+    Attributes:
+        scores: {"network": {"psnr": [...], "ssim": [...]}, "bicubic": ...}, a value an image.
+        images: By name ("low", "bicubic", "network", "truth"): a list of (H, W, C) float32 in
+            [0, 1].
+    """
+
+    scores: dict[str, dict[str, list[float]]]
+    images: dict[str, list[np.ndarray]]
+
+    def summarise(self) -> dict:
+        """Mean and standard deviation of every score."""
+        return {
+            kind: {
+                measure: {"mean": float(np.mean(values)), "std": float(np.std(values))}
+                for measure, values in measures.items()
+            }
+            for kind, measures in self.scores.items()
+        }
+
+    def rows(self) -> list[dict[str, float]]:
+        """One row an image: every score of both enlargements."""
+        columns = {
+            f"{kind}_{measure}": values
+            for kind, measures in self.scores.items()
+            for measure, values in measures.items()
+        }
+        count = len(self.images["truth"])
+        return [{name: values[i] for name, values in columns.items()} for i in range(count)]
+
+
+def evaluate_enlargement(
+    enlarge: Callable[[np.ndarray], np.ndarray],
+    images: list[np.ndarray],
+    scale: int,
+    downsample: str = "bicubic",
+) -> EnlargementResult:
+    """Shrink images, enlarge them by a network and by bicubic interpolation, and compare.
+
+    The low-resolution images are rounded to the images' own bit depth, as if stored. Sides that
+    `scale` does not divide lose their last pixels.
+
+    Args:
+        enlarge: (1, h, w, C) float32 in [0, 1] -> (1, h * scale, w * scale, C).
+        images: (H, W, C) uint8 or uint16.
+        scale: Factor along an axis.
+        downsample: "bicubic" or "area"; "mixed" counts as "bicubic".
+    """
+    kind = "area" if downsample == "area" else "bicubic"
+    pictures: dict[str, list] = {"low": [], "bicubic": [], "network": [], "truth": []}
+    scores: dict[str, dict] = {name: {"psnr": [], "ssim": []} for name in ("network", "bicubic")}
+    for image in images:
+        height, width = (side // scale * scale for side in image.shape[:2])
+        levels = np.iinfo(image.dtype).max
+        truth = image[:height, :width].astype("float32") / levels
+        low = np.round(np.asarray(shrink(truth, scale, kind)) * levels) / levels
+        low = low.astype("float32")
+        made = {
+            "network": np.clip(np.asarray(enlarge(low[None]))[0], 0, 1),
+            "bicubic": np.asarray(enlarge_bicubic(low, scale)),
+        }
+        for name, picture in made.items():
+            scores[name]["psnr"].append(float(compute_psnr(truth[None], picture[None])[0]))
+            scores[name]["ssim"].append(float(compute_ssim(truth[None], picture[None])[0]))
+        for name, picture in {"low": low, "truth": truth, **made}.items():
+            pictures[name].append(picture)
+    return EnlargementResult(scores, pictures)
+
+
+def draw_enlargements(result: EnlargementResult, rows: int) -> np.ndarray:
+    """Draw close-ups of the middle of `rows` images, spread evenly over the set.
+
+    Returns:
+        (H, W, 3) uint8 with the columns low resolution, bicubic, network and truth.
+    """
+    truths = result.images["truth"]
+    lines = []
+    for index in np.linspace(0, len(truths) - 1, min(rows, len(truths))).astype(int):
+        truth = truths[index]
+        scale = truth.shape[0] // result.images["low"][index].shape[0]
+        pixels = np.repeat(np.repeat(result.images["low"][index], scale, 0), scale, 1)
+        line = [pixels, *(result.images[name][index] for name in ("bicubic", "network", "truth"))]
+        rows_shown, columns_shown = _find_busiest(truth)
+        lines.append([picture[rows_shown, columns_shown] for picture in line])
+    return draw_sample_grid(lines, ["low resolution", "bicubic", "network", "truth"])
+
+
+def _find_busiest(picture: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of the close-up with the most contrast."""
+    gray = picture.mean(axis=-1)
+    side = min(CLOSE_UP, *gray.shape)
+    mean, square = (cv2.boxFilter(p, -1, (side, side)) for p in (gray, gray * gray))
+    inner = [slice(side // 2, length - (side - 1) // 2) for length in gray.shape]
+    contrast = (square - mean * mean)[inner[0], inner[1]]
+    top, left = np.unravel_index(np.argmax(contrast), contrast.shape)
+    return slice(top, top + side), slice(left, left + side)

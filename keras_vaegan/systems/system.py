@@ -1,0 +1,147 @@
+"""What every system answers. Commands, the run loop and the exports know no more of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from keras_vaegan.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What judging a trainer in the middle of its run gave.
+
+    Attributes:
+        row: Columns of history.csv; "val_score" (higher is better) chooses `best/`. Empty where
+            there is nothing to validate on.
+        picture: Sample grid, (H, W, 3) uint8, or None.
+    """
+
+    row: dict[str, float] = field(default_factory=dict)
+    picture: np.ndarray | None = None
+
+
+class TrainingData(Protocol):
+    """The data of one run, read and split.
+
+    Attributes:
+        one_pass: Steps of one pass over the training samples.
+        description: What is trained on, in one phrase, such as "868 MRI and 868 CT images".
+    """
+
+    one_pass: int
+    description: str
+
+    def make_stream(self, config: Any, done: int) -> tf.data.Dataset:
+        """Endless stream of global batches from step `done` on."""
+
+    def validate(self, trainer: Trainer) -> Validation:
+        """Judge the trainer's current weights on what was held back."""
+
+    def write_records(self, out: Path) -> None:
+        """Write what a resume needs to know of the data into the run folder."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of judging trained weights.
+
+    Attributes:
+        metrics: JSON-ready figures with their definitions.
+        rows: One dict an image or case, all with the same keys.
+        pictures: Caption -> (H, W, 3) uint8.
+        summary: The figures that decide, a line each.
+    """
+
+    metrics: dict
+    rows: list[dict]
+    pictures: dict[str, np.ndarray]
+    summary: list[str]
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """A network ready to be written for other programs.
+
+    Attributes:
+        file: The weight file that it came from.
+        module: The graph, a `tf.Module`; `make_signatures()` gives its concrete functions.
+        title: What it is, for the model card.
+        purpose: What it does, in one sentence.
+        intensities: How values are mapped on the way in and out.
+        caveats: What a user must know of its results.
+        config: The network's config, or None for another code's architecture.
+    """
+
+    file: Path
+    module: Any
+    title: str
+    purpose: str
+    intensities: str
+    caveats: tuple[str, ...]
+    config: Any = None
+
+
+class System:
+    """One system: a network or several, how they are trained, used, judged and exported.
+
+    Attributes:
+        config_type: Config of its runs.
+        network_types: Configs of the networks that it is used with.
+        presets: Functions without arguments, each a named config; its docstring is its record.
+        weight_files: Name of the weight file of each role, in a run folder and in `best/`.
+        options: The options of `train` that only some systems have, and the field of the run's
+            config that each sets, such as {"align": "data.align"}.
+    """
+
+    config_type: ClassVar[type]
+    network_types: ClassVar[tuple[type, ...]]
+    presets: ClassVar[tuple[Callable[[], Any], ...]]
+    weight_files: ClassVar[Mapping[str, str]]
+    options: ClassVar[Mapping[str, str]] = {}
+
+    def build_trainer(self, config: Any) -> Trainer:
+        """Build and compile the trainer of a run."""
+        raise NotImplementedError
+
+    def load_data(self, config: Any, data: Path, out: Path, resume: bool) -> TrainingData:
+        """Read and split a run's data.
+
+        Raises:
+            InputError: unusable data, or on a resume other data than the run's.
+        """
+        raise NotImplementedError
+
+    def list_stages(self, config: Any) -> list[tuple[str, int]]:
+        """(name, last step) of the stages of a run, each of which compiles its own step."""
+        return [("", config.steps)]
+
+    def evaluate(self, weights: Path, data: Path, options: Any) -> Evaluation:
+        """Judge the weights of a folder on test data.
+
+        Args:
+            weights: Run folder, or folder of published weight files.
+            data: Folder of test data.
+            options: `protocol`, `limit`, `seed`, `enhance`, as `commands.evaluate` has them.
+
+        Raises:
+            InputError: bad weights, data or options.
+        """
+        raise NotImplementedError
+
+    def open_export(self, file: Path, tile: int) -> Exportable:
+        """Load a network together with its preparation and its way back, as a graph.
+
+        Args:
+            file: Weight file.
+            tile: Tile of an enlarging network in input pixels; 0 for the whole image at once.
+        """
+        raise NotImplementedError

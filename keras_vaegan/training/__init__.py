@@ -1,0 +1,1 @@
+"""How a trainer becomes a run: the loop, its records, its state, its hardware."""

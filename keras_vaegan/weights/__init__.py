@@ -1,0 +1,1 @@
+"""Our own weight files: names, manifest, the legacy `.h5` layout, the config inside."""

@@ -1,0 +1,297 @@
+"""Weight files in the HDF5 layout of Keras 2's `model.save_weights("x.h5")`.
+
+Keras 3 still reads that layout, by position and with few checks, but no longer writes it. Here
+it is written, and read by verified name or by fully checked position: a model is changed only
+if the whole file fits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_vaegan.config.base import config_to_dict
+from keras_vaegan.errors import InputError
+from keras_vaegan.weights.h5_file import (
+    CONFIG_ATTRIBUTE,
+    StoredLayer,
+    StoredWeight,
+    WeightFile,
+    cast,
+    create_h5,
+    read_arrays,
+    read_weight_file,
+    show,
+    write_names,
+)
+from keras_vaegan.weights.leaves import (
+    NormalizedKernel,
+    automatic_kind,
+    collect_weights,
+    file_leaves,
+    find_interchangeable,
+    model_leaves,
+    split_layer,
+    split_variables,
+)
+
+FLOAT_DTYPES = ("float16", "float32", "float64")
+TABLE_ROWS = 5
+
+
+class WeightMismatch(InputError):
+    """A file whose weights do not fit a model; the message ends in a table of the differences."""
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """How a file was matched with a model.
+
+    Attributes:
+        match: "name" where every layer and weight name was verified, "position" where kinds and
+            shapes were.
+        weights: Number of arrays loaded.
+        interchangeable: Groups of layers that only their place in the file tells apart (matched
+            by position): had two of a group been swapped, nothing would show it.
+    """
+
+    match: str
+    weights: int
+    interchangeable: tuple[tuple[str, ...], ...] = ()
+
+
+def save_legacy_h5(
+    model: keras.Model, path: str | Path, config: Any = None, dtype: str = "float32"
+) -> None:
+    """Write a model's weights as Keras 2.15's `save_weights("x.h5")` would, all or nothing.
+
+    The states of random seeds, which Keras 2 did not count as weights, stay out. A nested
+    model's weights lie flat in its layer's group, trainable ones first.
+
+    Args:
+        model: A built model.
+        path: The `.h5` file to write.
+        config: Config of `keras_vaegan.config`, or its dict, to embed; None for none.
+        dtype: "float16", "float32" or "float64", for the floating-point weights.
+
+    Raises:
+        InputError: the file cannot be written, `dtype` is another, two of a layer's weights
+            share a name, or a weight is not finite in that dtype.
+    """
+    if dtype not in FLOAT_DTYPES:
+        raise InputError(f"dtype={dtype!r}: expected one of {', '.join(FLOAT_DTYPES)}")
+    weights = collect_weights(model)
+    with create_h5(path) as file:
+        write_names(file, "layer_names", [layer.name for layer in model.layers])
+        file.attrs["backend"] = np.bytes_(b"tensorflow")
+        file.attrs["keras_version"] = np.bytes_(b"2.15.0")
+        if config is not None:
+            record = config if isinstance(config, dict) else config_to_dict(config)
+            file.attrs[CONFIG_ATTRIBUTE] = np.bytes_(json.dumps(record).encode())
+        for layer_name, variables in weights.items():
+            group = file.create_group(layer_name)
+            write_names(group, "weight_names", [f"{name}:0" for name in variables])
+            for name, variable in variables.items():
+                array = _to_array(variable, dtype, f"weight {show(name)}")
+                group.create_dataset(f"{name}:0", data=array)
+
+
+def load_legacy_h5(model: keras.Model, path: str | Path) -> LoadReport:
+    """Load a legacy `.h5` file into a model, if and only if every weight of both sides fits.
+
+    Where the layers that hold weights have the model's names, every layer, weight name and
+    shape must agree. Otherwise the files' layers are matched by position: kinds of weights,
+    kinds of layers as far as automatic names tell them, and shapes must agree all along, and no
+    name that somebody gave (unlike `conv2d_7`) may stand at another place than in the model.
+
+    Args:
+        model: A built model of the file's architecture.
+        path: A weights-only or full-model file of Keras 1, 2 or 3; float16, float32 or float64.
+
+    Returns:
+        How it was matched.
+
+    Raises:
+        WeightMismatch: the first difference in one line, and a table of the first few.
+        InputError: the file is unreadable, has links or holds a value that is not finite. The
+            model is then unchanged.
+    """
+    return load_weight_file(model, read_weight_file(path))
+
+
+def load_weight_file(model: keras.Model, file: WeightFile, check_order: bool = True) -> LoadReport:
+    """Load a file that has been read by `read_weight_file`; see `load_legacy_h5`.
+
+    `check_order=False` is for a model rebuilt from the file's own config: its names are the
+    file's, while its operations may be cut otherwise, which moves layers in the order.
+    """
+    pairs, report = match_weights(model, file, check_order)
+    _assign(pairs, file)
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
+    return report
+
+
+def match_weights(
+    model: keras.Model, file: WeightFile, check_order: bool = True
+) -> tuple[list, LoadReport]:
+    """Find each variable's stored weight, without reading any; errors as `load_legacy_h5`."""
+    is_flipped = file.backend == "theano"
+    if is_flipped and any(len(w.shape) > 2 for layer in file.layers for w in layer.weights):
+        raise InputError(
+            f"{file.path} was written under Theano, whose convolution kernels are flipped: "
+            "convert it with the Keras that wrote it"
+        )
+    expected = {name: values for name, values in collect_weights(model).items() if values}
+    found = [layer.name for layer in file.weighted_layers]
+    if sorted(found) == sorted(expected):
+        pairs = _match_names(file, expected, check_order)
+        return pairs, LoadReport("name", len(pairs))
+    pairs = _match_positions(file, model)
+    groups = find_interchangeable(file_leaves(file))
+    return pairs, LoadReport("position", len(pairs), groups)
+
+
+# -- matching -------------------------------------------------------------------------------------
+
+
+def _match_names(
+    file: WeightFile, expected: dict, check_order: bool
+) -> list[tuple[keras.Variable, StoredWeight]]:
+    """Pairs of variable and stored weight, every name verified."""
+    found = [layer.name for layer in file.weighted_layers]
+    for index, (theirs, ours) in enumerate(zip(found, expected, strict=True), start=1):
+        if check_order and theirs != ours:
+            raise WeightMismatch(
+                f"{file.path}: at layer with weights number {index} the file has {show(theirs)} "
+                f"where the model has {show(ours)} (swapped layers); build the file's model"
+            )
+    pairs = []
+    for layer in file.weighted_layers:
+        others = set(found) - {layer.name}
+        pairs += _match_roles(layer, expected[layer.name], others) or _match_layer(
+            layer, expected[layer.name], file.path
+        )
+    return pairs
+
+
+def _match_roles(layer: StoredLayer, variables: dict, others: set[str]) -> list:
+    """Pairs of one layer whose weights have other scopes or older names; empty if they differ.
+
+    A weight that is named after one of the `others`, the file's other layers, is out of place.
+    """
+    theirs, ours = split_layer(layer), split_variables(layer.name, variables)
+    if len(theirs) != len(ours) or any(a.compare(b) for a, b in zip(theirs, ours, strict=True)):
+        return []
+    if any(leaf.name.rpartition("/")[2] in others for leaf in theirs):
+        return []
+    return [
+        (variable, weight)
+        for left, right in zip(theirs, ours, strict=True)
+        for weight, variable in left.pair(right)
+    ]
+
+
+def _match_layer(layer: StoredLayer, variables: dict, path: Path) -> list:
+    """Pairs of one layer, after its names and shapes were compared."""
+    theirs = {weight.name: weight for weight in layer.weights}
+    for name in theirs:
+        if name not in variables:
+            raise WeightMismatch(
+                f"{path}: layer {show(layer.name)} has weight {show(name)}, which the model "
+                f"lacks: expected {show(', '.join(variables))}; build the file's model"
+            )
+    pairs = []
+    for name, variable in variables.items():
+        if name not in theirs:
+            raise WeightMismatch(
+                f"{path}: layer {show(layer.name)} lacks weight {show(name)} of the model; "
+                "build the file's model"
+            )
+        if theirs[name].shape != tuple(variable.shape):
+            raise WeightMismatch(
+                f"{path}: weight {show(name)} has shape {theirs[name].shape}: expected "
+                f"{tuple(variable.shape)}; build the file's model"
+            )
+        pairs.append((variable, theirs[name]))
+    return pairs
+
+
+def _match_positions(
+    file: WeightFile, model: keras.Model
+) -> list[tuple[keras.Variable, StoredWeight]]:
+    """Pairs by place, after kinds and shapes were compared all along."""
+    theirs, ours = file_leaves(file), model_leaves(model)
+    rows = []
+    places = {leaf.name: index for index, leaf in enumerate(ours)}
+    for index in range(max(len(theirs), len(ours))):
+        left = theirs[index] if index < len(theirs) else None
+        right = ours[index] if index < len(ours) else None
+        reason = left.compare(right) if left and right else "one side ends"
+        is_named = left and not automatic_kind(left.name)
+        if is_named and places.get(left.name, index) != index:
+            reason = reason or "swapped layers"
+        if reason:
+            rows.append((index + 1, left, right, reason))
+    if rows:
+        raise WeightMismatch(_format_mismatch(file.path, rows, len(theirs), len(ours)))
+    return [
+        (variable, weight)
+        for left, right in zip(theirs, ours, strict=True)
+        for weight, variable in left.pair(right)
+    ]
+
+
+def _format_mismatch(path: Path, rows: list, theirs: int, ours: int) -> str:
+    """One line for the first difference, then a table of the first few."""
+    index, left, right, reason = rows[0]
+    received = f"the file has {left}" if left else "the file ends"
+    wanted = f"the model has {right}" if right else "the model ends"
+    lines = [
+        f"{path}: at layer with weights number {index} {received} where {wanted} ({reason}; "
+        f"{theirs} against {ours} layers); build the file's model"
+    ]
+    for index, left, right, reason in rows[:TABLE_ROWS]:
+        lines.append(f"  {index:>4}  file: {left or '-'}  model: {right or '-'}  {reason}")
+    if len(rows) > TABLE_ROWS:
+        lines.append(f"  and {len(rows) - TABLE_ROWS} more")
+    return "\n".join(lines)
+
+
+# -- values ---------------------------------------------------------------------------------------
+
+
+def _assign(pairs: list[tuple[keras.Variable, StoredWeight]], file: WeightFile) -> None:
+    """Read every array, and only then change the model, letting go of each array in turn."""
+    arrays = list(_read_sources(pairs, file))
+    arrays.reverse()
+    for variable, _ in pairs:
+        variable.assign(arrays.pop())
+
+
+def _read_sources(pairs: list, file: WeightFile) -> Iterator[np.ndarray]:
+    """The arrays to assign, in order; a normalised kernel is put together from its two."""
+    flat = []
+    for variable, source in pairs:
+        is_normalized = isinstance(source, NormalizedKernel)
+        parts = (source.direction, source.length) if is_normalized else (source,)
+        flat += [(part, variable.dtype) for part in parts]
+    stream = read_arrays(file, [part for part, _ in flat], [dtype for _, dtype in flat])
+    for _, source in pairs:
+        array = next(stream)
+        if isinstance(source, NormalizedKernel):
+            array = NormalizedKernel.compute(array, next(stream))
+        yield array
+
+
+def _to_array(variable: keras.Variable, dtype: str, label: str) -> np.ndarray:
+    """A variable's value; floating-point ones in `dtype`."""
+    array = keras.ops.convert_to_numpy(variable)
+    return cast(array, dtype, label) if "float" in variable.dtype else array

@@ -1,0 +1,147 @@
+"""Manifests of weight files: a row per file that says what it is, and the check that it is that."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from keras_vaegan.config.base import VALUE_RANGES, config_to_dict
+from keras_vaegan.errors import InputError
+from keras_vaegan.interop.keras_h5.load import parse_config
+from keras_vaegan.models.build import find_builder
+from keras_vaegan.weights.h5_file import WeightFile, read_weight_file
+from keras_vaegan.weights.record import WeightsRecord
+
+MANIFEST = "manifest.json"
+# The first fields of a row are told by the file itself (`describe_weight_file`), the others are
+# the record of how it came to be.
+FILE_FIELDS = (
+    "name",
+    "sha256",
+    "bytes",
+    "dtype",
+    "builder",
+    "config",
+    "data_config",
+    "parameters",
+    "layer_fingerprint",
+    "input",
+)
+RECORD_FIELDS = ("role", "preset", "training_data", "command", "commit", "metrics", "licence")
+FINGERPRINT_DIGITS = 16
+
+
+def read_manifest(folder: str | Path) -> list[dict]:
+    """Read the rows of a folder's `manifest.json`; none where there is no such file.
+
+    Raises:
+        InputError: it is no manifest.
+    """
+    path = Path(folder) / MANIFEST
+    if not path.is_file():
+        return []
+    try:
+        rows = json.loads(path.read_text())["rows"]
+        if all(isinstance(row["name"], str) for row in rows):
+            return rows
+    except (OSError, ValueError, LookupError, TypeError):
+        pass
+    raise InputError(f'{path} is no manifest: expected {{"rows": [{{"name": ...}}, ...]}}')
+
+
+def find_row(path: str | Path) -> dict | None:
+    """The row of the manifest beside a weight file that speaks of exactly this file, if any.
+
+    Raises:
+        InputError: the manifest is damaged.
+    """
+    path = Path(path)
+    for row in read_manifest(path.parent):
+        if row["name"] == path.name and row.get("sha256") == compute_sha256(path):
+            return row
+    return None
+
+
+def check_row(row: dict, folder: str | Path) -> None:
+    """Compare a row with its file.
+
+    Args:
+        row: As `read_manifest` gives it.
+        folder: Where the file lies.
+
+    Raises:
+        InputError: a field is missing, or the file is not what the row says.
+    """
+    path = Path(folder) / row["name"]
+    missing = [name for name in (*FILE_FIELDS, *RECORD_FIELDS) if name not in row]
+    if missing:
+        raise InputError(f"{path}: its row lacks {', '.join(missing)}: expected every field")
+    for name, value in describe_weight_file(path).items():
+        if row[name] != value:
+            raise InputError(
+                f"{path}: its {name} is {value!r}: expected {row[name]!r} as {MANIFEST} says; use "
+                "the file that the row was written for"
+            )
+
+
+def describe_weight_file(path: str | Path) -> dict[str, Any]:
+    """What a weight file of this package tells of itself: the `FILE_FIELDS` of its row.
+
+    Args:
+        path: A `.h5` file with an embedded config.
+
+    Raises:
+        InputError: it is unreadable, or has no such config.
+    """
+    path = Path(path)
+    file = read_weight_file(path)
+    if file.own_config is None:
+        raise InputError(f"{path} holds no config: expected a file as `train` writes it")
+    record = parse_config(file.own_config, path)
+    model = getattr(record, "model", record)
+    data = record.data if isinstance(record, WeightsRecord) else None
+    dtypes = {weight.dtype for layer in file.layers for weight in layer.weights}
+    side = getattr(model, "image_size", None)
+    return {
+        "name": path.name,
+        "sha256": compute_sha256(path),
+        "bytes": path.stat().st_size,
+        "dtype": ", ".join(sorted(dtypes)),
+        "builder": find_builder(model).__name__,
+        "config": config_to_dict(model),
+        "data_config": config_to_dict(data) if data else None,
+        "parameters": file.parameters,
+        "layer_fingerprint": compute_layer_fingerprint(file),
+        "input": {
+            "layout": "NHWC",
+            "shape": [side, side, model.channels],
+            "range": list(VALUE_RANGES[getattr(data, "value_range", "sigmoid")]),
+        },
+    }
+
+
+def compute_layer_fingerprint(file: WeightFile) -> str:
+    """First digits of the SHA-256 of a file's layers: names, weights and shapes in file order.
+
+    Files of equal fingerprints load into each other's networks by name.
+    """
+    lines = [
+        f"{layer.name}/{weight.name} {'x'.join(map(str, weight.shape))}\n"
+        for layer in file.weighted_layers
+        for weight in layer.weights
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:FINGERPRINT_DIGITS]
+
+
+def compute_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
