@@ -95,8 +95,8 @@ def torch_rrdbnet():
 
 @pytest.fixture(scope="session")
 def tiny():
-    """Tiny configs of every trainer and batches for them, `tests/integration/tiny.py`."""
-    return load_module("integration/tiny.py")
+    """Tiny configs of every trainer and batches for them, `tests/tiny.py`."""
+    return load_module("tiny.py")
 
 
 @pytest.fixture(scope="session")
