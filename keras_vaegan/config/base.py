@@ -53,6 +53,19 @@ def frozen_config(kind: _Kind) -> _Kind:
     return kind
 
 
+def resolve_config(kind: type, config: Any, fields: dict) -> Any:
+    """One config from either calling style: a config, its fields as keywords, or both.
+
+    Raises:
+        InputError: a config of another kind, or fields that it refuses.
+    """
+    if config is None:
+        return kind(**fields)
+    if not isinstance(config, kind):
+        raise InputError(f"got a {type(config).__name__}: expected a {kind.__name__}")
+    return dataclasses.replace(config, **fields)
+
+
 def require(condition: bool, name: str, value: Any, expected: str) -> None:
     """Refuse a value with the one line that says what was expected."""
     if not condition:

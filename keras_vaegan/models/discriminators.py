@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 
+from keras_vaegan.config.base import resolve_config
 from keras_vaegan.config.networks import DiscriminatorConfig
 from keras_vaegan.models.blocks import Seeds, apply_conv, apply_norm_activation
 
@@ -28,7 +27,7 @@ def build_discriminator(config: DiscriminatorConfig | None = None, **fields) -> 
 
     Reference: System A; the shared trunk is our reading of its "derivative independence".
     """
-    config = dataclasses.replace(config, **fields) if config else DiscriminatorConfig(**fields)
+    config = resolve_config(DiscriminatorConfig, config, fields)
     seeds = Seeds(config.seed + 500)
     image = keras.Input((config.image_size, config.image_size, config.channels), name="image")
     x, heads = image, []

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import keras
-from keras import layers
+from keras import layers, ops
 
+from keras_vaegan.kernels.random import draw_standard_normal
 from keras_vaegan.models.blocks import Seeds
-from keras_vaegan.models.layers import Sampling, SoftLimit
+from keras_vaegan.models.layers import Sampling, SoftLimit, reparameterize
 
 MEAN, RAW_LOG_VAR = "z_mean", "z_log_var_raw"
 LOG_VAR_LIMIT = 10.0
@@ -38,22 +39,53 @@ def expand_dense_latent(z, side: int, channels: int, seeds: Seeds):
     return layers.Reshape((side, side, channels), name="latent_reshape")(z)
 
 
-def split_at_latent(generator: keras.Model) -> tuple[keras.Model, keras.Model] | None:
-    """View a generator as its two halves, sharing every weight, so that a caller draws the latent.
+class LatentModel:
+    """A generator seen as an encoder and a decoder around its latent, sharing every weight.
+
+    Only the latent is random: normalisation and dropout run as `training` says, so that samples
+    of a trained network neither move nor use batch statistics.
 
     Args:
-        generator: As `build_generator` makes it, or one without a latent.
-
-    Returns:
-        (encoder, decoder): image -> [z_mean, z_log_var, *skips] and [z, *skips] -> image; None
-        where there is no latent.
+        encoder: image -> [z_mean, z_log_var, *skips].
+        decoder: [z, *skips] -> image.
     """
-    layers_by_name = {layer.name: layer for layer in generator.layers}
-    if "latent_sampling" not in layers_by_name:
+
+    def __init__(self, encoder: keras.Model, decoder: keras.Model) -> None:
+        self.encoder, self.decoder = encoder, decoder
+
+    def encode(self, images, training: bool = False) -> tuple:
+        """Images -> (z_mean, z_log_var, list of skips)."""
+        z_mean, z_log_var, *skips = self.encoder(images, training=training)
+        return z_mean, z_log_var, skips
+
+    def decode(self, z, skips: list, training: bool = False):
+        """A latent and its images' skips -> images."""
+        return self.decoder([z, *skips], training=training)
+
+    def sample(self, images, seed):
+        """Images -> images by a latent drawn from its distribution.
+
+        Args:
+            images: (N, H, W, C) in the network's value range.
+            seed: (2,) integers; equal seeds draw equal latents.
+        """
+        z_mean, z_log_var, skips = self.encode(images)
+        noise = draw_standard_normal(ops.shape(z_mean), seed)
+        return self.decode(reparameterize(z_mean, z_log_var, noise), skips)
+
+
+def find_latent_model(generator: keras.Model) -> LatentModel | None:
+    """View a generator as `LatentModel`; None where it has no latent.
+
+    Args:
+        generator: As `build_generator` and `build_modality_unet` make it, or another model.
+    """
+    by_name = {layer.name: layer for layer in generator.layers}
+    if "latent_sampling" not in by_name:
         return None
-    z = layers_by_name["latent_sampling"].output
-    latents = [layers_by_name[name].output for name in ("z_mean", "z_log_var")]
-    skips = [layer.input[1] for name, layer in layers_by_name.items() if name.endswith("_skip")]
+    z = by_name["latent_sampling"].output
+    latents = [by_name[name].output for name in ("z_mean", "z_log_var")]
+    skips = [layer.input[1] for name, layer in by_name.items() if name.endswith("_skip")]
     encoder = keras.Model(generator.input, [*latents, *skips], name=f"{generator.name}_encoder")
     decoder = keras.Model([z, *skips], generator.output, name=f"{generator.name}_decoder")
-    return encoder, decoder
+    return LatentModel(encoder, decoder)

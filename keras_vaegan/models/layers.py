@@ -8,6 +8,14 @@ from keras import ops
 from keras_vaegan.kernels import normalize_instances
 
 
+def reparameterize(z_mean, z_log_var, noise):
+    """Draw from N(z_mean, exp(z_log_var)) by standard normal noise of the same shape.
+
+    Reference: Kingma & Welling 2014, "Auto-Encoding Variational Bayes", section 2.4.
+    """
+    return z_mean + ops.exp(0.5 * z_log_var) * ops.cast(noise, z_mean.dtype)
+
+
 @keras.saving.register_keras_serializable(package="keras_vaegan")
 class Sampling(keras.layers.Layer):
     """Draw the latent by the reparameterisation trick.
@@ -34,7 +42,7 @@ class Sampling(keras.layers.Layer):
         if not training:
             return z_mean
         noise = keras.random.normal(ops.shape(z_mean), dtype="float32", seed=self.seed_generator)
-        return z_mean + ops.exp(0.5 * z_log_var) * ops.cast(noise, z_mean.dtype)
+        return reparameterize(z_mean, z_log_var, noise)
 
     def compute_output_shape(self, input_shape):
         return input_shape[0]

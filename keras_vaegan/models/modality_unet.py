@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 import numpy as np
 from keras import layers
 
+from keras_vaegan.config.base import resolve_config
 from keras_vaegan.config.networks import ModalityUNetConfig
 from keras_vaegan.models.blocks import Seeds, apply_conv
 from keras_vaegan.models.latent import apply_dense_latent, draw_latent, expand_dense_latent
@@ -34,7 +33,7 @@ def build_modality_unet(config: ModalityUNetConfig | None = None, **fields) -> k
 
     Reference: System B.
     """
-    return _build(_resolve(config, fields), is_folded=False)
+    return _build(resolve_config(ModalityUNetConfig, config, fields), is_folded=False)
 
 
 def fold_normalization(network: keras.Model, config: ModalityUNetConfig) -> keras.Model:
@@ -60,11 +59,6 @@ def fold_normalization(network: keras.Model, config: ModalityUNetConfig) -> kera
         if weights:
             layer.set_weights(weights)
     return folded
-
-
-def _resolve(config: ModalityUNetConfig | None, fields: dict) -> ModalityUNetConfig:
-    """One config from either calling style."""
-    return dataclasses.replace(config, **fields) if config else ModalityUNetConfig(**fields)
 
 
 def _build(config: ModalityUNetConfig, is_folded: bool) -> keras.Model:

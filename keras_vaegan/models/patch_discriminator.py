@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 from keras import layers
 
+from keras_vaegan.config.base import resolve_config
 from keras_vaegan.config.networks import PatchDiscriminatorConfig
 from keras_vaegan.models.blocks import LEAKY_SLOPE, Seeds
 from keras_vaegan.models.layers import InstanceNormalization, SpectralConv2D
+
+KERNEL_SIZE = 4
 
 
 def build_patch_discriminator(
@@ -31,7 +32,7 @@ def build_patch_discriminator(
 
     Reference: Isola et al. 2017, appendix 6.1.2; System C.
     """
-    config = dataclasses.replace(config, **fields) if config else PatchDiscriminatorConfig(**fields)
+    config = resolve_config(PatchDiscriminatorConfig, config, fields)
     seeds = Seeds(config.seed + 500)
     image = keras.Input((config.image_size, config.image_size, config.channels), name="image")
     x = image
@@ -40,10 +41,10 @@ def build_patch_discriminator(
         if config.instance_norm and level > 1:
             x = InstanceNormalization(name=f"level_{level}_norm")(x)
         x = layers.LeakyReLU(LEAKY_SLOPE, name=f"level_{level}_activation")(x)
-    x = layers.ZeroPadding2D(config.kernel_size // 2 - 1, name="output_pad")(x)
+    x = layers.ZeroPadding2D(KERNEL_SIZE // 2 - 1, name="output_pad")(x)
     x = layers.Conv2D(
         1,
-        config.kernel_size,
+        KERNEL_SIZE,
         padding="valid",
         name="output_conv",
         kernel_initializer=seeds.initializer(0.25),
@@ -58,9 +59,7 @@ def _apply_patch_conv(
     """One trunk convolution: halves the resolution, or at stride 1 loses one pixel."""
     settings = {"name": f"level_{level}_conv", "kernel_initializer": seeds.initializer()}
     if strides == 1:
-        x = layers.ZeroPadding2D(config.kernel_size // 2 - 1, name=f"level_{level}_pad")(x)
+        x = layers.ZeroPadding2D(KERNEL_SIZE // 2 - 1, name=f"level_{level}_pad")(x)
     settings["padding"] = "valid" if strides == 1 else "same"
-    if config.spectral_norm:
-        settings["seed"] = config.seed + 700 + level
-    convolution = SpectralConv2D if config.spectral_norm else layers.Conv2D
-    return convolution(filters, config.kernel_size, strides, **settings)(x)
+    settings["seed"] = config.seed + 700 + level
+    return SpectralConv2D(filters, KERNEL_SIZE, strides, **settings)(x)

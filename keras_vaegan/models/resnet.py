@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 from keras import layers
 
+from keras_vaegan.config.base import resolve_config
 from keras_vaegan.config.networks import ResnetGeneratorConfig
 from keras_vaegan.models.blocks import Seeds, apply_conv
 from keras_vaegan.models.layers import InstanceNormalization
 from keras_vaegan.models.pixel_layers import ReflectionPadding2D
+
+KERNEL_SIZE = 7  # of the first and the last convolution
 
 
 def build_resnet_generator(config: ResnetGeneratorConfig | None = None, **fields) -> keras.Model:
@@ -30,10 +31,10 @@ def build_resnet_generator(config: ResnetGeneratorConfig | None = None, **fields
     Reference: Johnson et al. 2016 and Zhu et al. 2017 (CycleGAN), appendix; System C. What the
     strided convolutions see beyond the border (zeros, after the last pixel) is our reading.
     """
-    config = dataclasses.replace(config, **fields) if config else ResnetGeneratorConfig(**fields)
+    config = resolve_config(ResnetGeneratorConfig, config, fields)
     seeds = Seeds(config.seed + 1)
     image = keras.Input((config.image_size, config.image_size, config.channels), name="image")
-    x = _apply_reflected_conv(image, config.filters[0], config.kernel_size, seeds, "stem")
+    x = _apply_reflected_conv(image, config.filters[0], KERNEL_SIZE, seeds, "stem")
     x = _apply_norm_relu(x, "stem")
     for level, filters in enumerate(config.filters[1:], start=1):
         x = apply_conv(x, filters, 3, seeds, f"down_{level}_conv", strides=2)
@@ -50,7 +51,7 @@ def build_resnet_generator(config: ResnetGeneratorConfig | None = None, **fields
             kernel_initializer=seeds.enlarger(),
         )(x)
         x = _apply_norm_relu(x, f"up_{level}")
-    x = _apply_reflected_conv(x, config.channels, config.kernel_size, seeds, "output", gain=0.1)
+    x = _apply_reflected_conv(x, config.channels, KERNEL_SIZE, seeds, "output", gain=0.1)
     x = layers.Activation(config.output_activation, name="output_image", dtype="float32")(x)
     return keras.Model(image, x, name="resnet_generator")
 

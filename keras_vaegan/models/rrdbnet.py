@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 from keras import layers
 
+from keras_vaegan.config.base import resolve_config
 from keras_vaegan.config.networks import RRDBNetConfig
 from keras_vaegan.models.blocks import LEAKY_SLOPE, Seeds, apply_conv
 from keras_vaegan.models.pixel_layers import CropToMultiple, PixelUnshuffle
@@ -32,7 +31,7 @@ def build_rrdbnet(config: RRDBNetConfig | None = None, **fields) -> keras.Model:
 
     Reference: Wang et al. 2018, "ESRGAN", figures 3 and 4; 16,697,987 parameters at its size.
     """
-    config = dataclasses.replace(config, **fields) if config else RRDBNetConfig(**fields)
+    config = resolve_config(RRDBNetConfig, config, fields)
     seeds = Seeds(config.seed + 900)
     features, kernel = config.num_features, 3
     image = keras.Input((None, None, config.channels), name="image")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 from keras import layers
 
+from keras_vaegan.config.base import resolve_config
 from keras_vaegan.config.networks import VAEUNetConfig
 from keras_vaegan.models.blocks import (
     Seeds,
@@ -45,7 +44,7 @@ def build_generator(config: VAEUNetConfig | None = None, **fields) -> keras.Mode
 
     Reference: System A; skips on the coarse levels only are our reading (see README, design).
     """
-    config = _resolve(config, fields)
+    config = resolve_config(VAEUNetConfig, config, fields)
     seeds = Seeds(config.seed + 1)
     shape = (config.image_size, config.image_size, config.channels)
     image = keras.Input(shape, name="image")
@@ -60,11 +59,6 @@ def build_generator(config: VAEUNetConfig | None = None, **fields) -> keras.Mode
         x = AverageChannels(name="output_gray", dtype="float32")(x)
     x = layers.Activation(config.output_activation, name="output_image", dtype="float32")(x)
     return keras.Model(image, x, name="vae_unet")
-
-
-def _resolve(config: VAEUNetConfig | None, fields: dict) -> VAEUNetConfig:
-    """One config from either calling style."""
-    return dataclasses.replace(config, **fields) if config else VAEUNetConfig(**fields)
 
 
 def _apply_encoder(x, config: VAEUNetConfig, seeds: Seeds):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from keras_vaegan.training.random import draw_uniform
+from keras_vaegan.kernels.random import draw_uniform
 from keras_vaegan.training.replicas import gather_batch, take_own_part
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_vaegan.training.random import draw_standard_normal
+from keras_vaegan.kernels.random import draw_standard_normal
 
 
 def count_replicas() -> int:

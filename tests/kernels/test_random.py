@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vaegan.training.random import draw_standard_normal, draw_uniform, threefry
+from keras_vaegan.kernels.random import draw_standard_normal, draw_uniform, threefry
 
 ONES = 2**32 - 1
 
