@@ -68,12 +68,13 @@ def evaluate(arguments: EvaluateArguments) -> int:
 
 def evaluate_translator(arguments: EvaluateArguments) -> int:
     """Evaluate a CycleGAN; the same errors as `evaluate`."""
-    from keras_vaegan.data.pipeline import find_image_root, load_test_sets
+    from keras_vaegan.data.folders import find_image_root
+    from keras_vaegan.data.image import image_to_unit
     from keras_vaegan.systems.cyclegan.evaluation import (
         draw_translation_grid,
         evaluate_translation,
-        images_to_unit,
     )
+    from keras_vaegan.systems.cyclegan.images import load_test_sets
     from keras_vaegan.systems.cyclegan.translator import Translator
     from keras_vaegan.systems.super_resolution.enhancer import Enhancer
 
@@ -92,8 +93,8 @@ def evaluate_translator(arguments: EvaluateArguments) -> int:
     result = evaluate_translation(
         to_ct.translate_batch,
         to_mri.translate_batch,
-        images_to_unit(sets["testB"]["images"]),
-        images_to_unit(sets["testA"]["images"]),
+        image_to_unit(sets["testB"]["images"]),
+        image_to_unit(sets["testA"]["images"]),
         sets["pairs"],
         arguments.seed,
         arguments.protocol,
@@ -113,7 +114,7 @@ def evaluate_translator(arguments: EvaluateArguments) -> int:
 
 def evaluate_enlarger(arguments: EvaluateArguments, config) -> int:
     """Evaluate an RRDBNet's run; the same errors as `evaluate`."""
-    from keras_vaegan.data.pipeline import spread
+    from keras_vaegan.data.folders import spread
     from keras_vaegan.systems.super_resolution.data import find_pictures, load_pictures
     from keras_vaegan.systems.super_resolution.enhancer import Enhancer
     from keras_vaegan.systems.super_resolution.evaluation import (

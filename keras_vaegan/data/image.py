@@ -120,25 +120,58 @@ def to_channels(image: np.ndarray, channels: int) -> np.ndarray:
     return gray[..., None].astype(image.dtype)
 
 
-def image_to_unit(image: np.ndarray) -> np.ndarray:
-    """uint8 or uint16 -> float32 in [0, 1] by the type's range; float32 unchanged.
+def find_limits(image: np.ndarray) -> tuple[float, float]:
+    """The values that become 0 and 1: of an integer type its own, of floats the image's own.
+
+    Raises:
+        InputError: a float image holds NaN or infinity.
+    """
+    if image.dtype.kind == "u":
+        return 0.0, float(np.iinfo(image.dtype).max)
+    _check_finite(image)
+    return float(image.min()), float(image.max())
+
+
+def image_to_unit(image: np.ndarray, limits: tuple[float, float] | None = None) -> np.ndarray:
+    """Bring an image to [0, 1].
+
+    Args:
+        image: uint8 or uint16, mapped by the type's range; or float, mapped by the limits.
+        limits: Of `find_limits`; without them a float image passes unchanged.
+
+    Returns:
+        The same shape, float32.
 
     Raises:
         InputError: a float image holds NaN or infinity.
     """
     if image.dtype.kind == "u":
         return image.astype("float32") / np.iinfo(image.dtype).max
+    _check_finite(image)
+    low, high = limits or (0.0, 1.0)
+    return ((image - low) / max(high - low, 1e-12)).astype("float32")
+
+
+def unit_to_image(
+    unit: np.ndarray, dtype: str | np.dtype, limits: tuple[float, float] = (0.0, 1.0)
+) -> np.ndarray:
+    """Undo `image_to_unit`.
+
+    Args:
+        unit: Any shape, [0, 1].
+        dtype: uint8 or uint16 (clipped and rounded), or a float type.
+        limits: The values of a float image that 0 and 1 stand for.
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind == "u":
+        return np.round(np.clip(unit, 0, 1) * np.iinfo(dtype).max).astype(dtype)
+    return (unit * (limits[1] - limits[0]) + limits[0]).astype(dtype)
+
+
+def _check_finite(image: np.ndarray) -> None:
+    """Refuse NaN and infinity."""
     if not np.isfinite(image).all():
         raise InputError("image holds NaN or infinite values: expected finite ones")
-    return image.astype("float32")
-
-
-def unit_to_image(unit: np.ndarray, dtype: str | np.dtype) -> np.ndarray:
-    """[0, 1] -> uint8 or uint16 over the type's whole range, rounded; float types as they are."""
-    dtype = np.dtype(dtype)
-    if dtype.kind != "u":
-        return unit.astype(dtype)
-    return np.round(np.clip(unit, 0, 1) * np.iinfo(dtype).max).astype(dtype)
 
 
 def _check_whole(path: Path, content: bytes) -> None:

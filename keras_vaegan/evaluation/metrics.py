@@ -6,6 +6,8 @@ at one channel: the mean over C.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from skimage.metrics import structural_similarity
 
@@ -16,16 +18,24 @@ RANK_LEVELS = 65_536
 _SSIM_BORDER = 5
 
 
-def compute_psnr(original: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:
-    """Peak signal-to-noise ratio per image, data range 1.
+def to_decibel(mse: np.ndarray | float) -> np.ndarray:
+    """Mean squared errors of data range 1 -> float64 dB, at most `PSNR_CEILING`.
 
-    Returns:
-        (N,) float64 in dB; identical images give `PSNR_CEILING`, so that means stay finite.
+    The ceiling is what identical images get, so that means stay finite.
     """
+    return -10 * np.log10(np.maximum(mse, 10 ** (-PSNR_CEILING / 10)))
+
+
+def summarise(values: Sequence[float] | np.ndarray) -> dict[str, float]:
+    """Mean and population standard deviation: {"mean", "std"}."""
+    return {"mean": float(np.mean(values)), "std": float(np.std(values))}
+
+
+def compute_psnr(original: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:
+    """Peak signal-to-noise ratio per image, data range 1: (N,) float64 dB, as `to_decibel`."""
     original, reconstruction = _as_pair(original, reconstruction)
-    error = np.mean((original - reconstruction) ** 2, axis=tuple(range(1, original.ndim)))
-    floor = 10 ** (-PSNR_CEILING / 10)
-    return -10 * np.log10(np.maximum(error, floor))
+    error = (original - reconstruction) ** 2
+    return to_decibel(error.mean(axis=tuple(range(1, original.ndim))))
 
 
 def compute_ssim(original: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from keras_vaegan.evaluation.metrics import (
     compute_mae,
     compute_psnr,
     compute_ssim,
+    summarise,
 )
 
 TOLERANCE = 1e-2
@@ -90,8 +91,8 @@ def evaluate_pairs(
     first, second = np.clip(first, *rules.clip), np.clip(second, *rules.clip)
     return {
         "n": len(first),
-        "psnr": _summarise(compute_psnr(first, second)),
-        "ssim": _summarise(compute_ssim(first, second)),
+        "psnr": summarise(compute_psnr(first, second)),
+        "ssim": summarise(compute_ssim(first, second)),
         "mae": compute_mae(first, second),
         "bce": compute_bce(first, second),
         "auc_roc": compute_auc_roc(first, second),
@@ -99,8 +100,3 @@ def evaluate_pairs(
         "f1": compute_f1(first, second),
         "protocol": asdict(rules),
     }
-
-
-def _summarise(values: np.ndarray) -> dict:
-    """Mean and population standard deviation over images."""
-    return {"mean": float(values.mean()), "std": float(values.std())}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_vaegan.data.image import write_image
-from keras_vaegan.data.pipeline import find_image_root, load_images, make_unpaired_dataset
+from keras_vaegan.data.folders import find_image_root
+from keras_vaegan.data.image import image_to_unit, write_image
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.running import run_generator
 from keras_vaegan.systems.cyclegan.config import CycleGANConfig
@@ -17,8 +17,8 @@ from keras_vaegan.systems.cyclegan.evaluation import (
     TranslationResult,
     draw_translation_grid,
     evaluate_translation,
-    images_to_unit,
 )
+from keras_vaegan.systems.cyclegan.images import load_images, make_unpaired_dataset
 from keras_vaegan.training.callbacks import RunRecorder, StopOnSignalOrLimit
 from keras_vaegan.training.fitting import begin_run, end_run, fit_run, has_ended, say
 
@@ -91,7 +91,7 @@ class CycleGANRecorder(RunRecorder):
         self, folder: Path, mri: np.ndarray, ct: np.ndarray, past: dict | None = None
     ) -> None:
         super().__init__(folder, past)
-        self.mri, self.ct = images_to_unit(mri), images_to_unit(ct)
+        self.mri, self.ct = image_to_unit(mri), image_to_unit(ct)
 
     def validate(self, step: int) -> dict[str, float]:
         if not (len(self.mri) and len(self.ct)):

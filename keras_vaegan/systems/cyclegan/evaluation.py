@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_vaegan.data.folders import spread
 from keras_vaegan.evaluation.metrics import compute_psnr, compute_ssim
 from keras_vaegan.evaluation.protocols import evaluate_pairs
 from keras_vaegan.evaluation.realism import evaluate_realism
@@ -165,11 +166,6 @@ def match_histograms(images: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return matched
 
 
-def images_to_unit(images: np.ndarray) -> np.ndarray:
-    """uint8 or uint16 images -> float32 in [0, 1]."""
-    return images.astype("float32") / np.iinfo(images.dtype).max
-
-
 def draw_translation_grid(result: TranslationResult, rows: int) -> np.ndarray:
     """Draw `rows` images of each direction, spread evenly over the set.
 
@@ -179,7 +175,7 @@ def draw_translation_grid(result: TranslationResult, rows: int) -> np.ndarray:
     """
     lines = []
     for domain, part in result.images.items():
-        for index in np.linspace(0, len(part["input"]) - 1, rows).astype(int):
+        for index in spread(range(len(part["input"])), rows):
             image, translation, cycle = (part[k][index] for k in ("input", "translation", "cycle"))
             line = [image, translation, cycle, np.abs(image - cycle)]
             if result.pairs:

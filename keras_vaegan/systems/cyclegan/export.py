@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from keras_vaegan.config.base import VALUE_RANGES
-from keras_vaegan.data.loading import SMALLEST_SIDE
+from keras_vaegan.data.folders import SMALLEST_SIDE
 from keras_vaegan.export.images import (
     DTYPES,
     check_at_least,

@@ -16,7 +16,7 @@ from keras_vaegan.config.networks import (
 )
 from keras_vaegan.data.alignment import place_image
 from keras_vaegan.data.image import image_to_unit, to_channels, unit_to_image
-from keras_vaegan.data.loading import SMALLEST_SIDE
+from keras_vaegan.data.folders import SMALLEST_SIDE
 from keras_vaegan.errors import InputError
 from keras_vaegan.interop.keras_h5.load import load_generator_record
 from keras_vaegan.models.running import run_generator

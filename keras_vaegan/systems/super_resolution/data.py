@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_vaegan.data.image import SUFFIXES, to_channels
-from keras_vaegan.data.loading import SMALLEST_SIDE, load_files, read_integers
-from keras_vaegan.data.pipeline import (
-    DOMAIN_FOLDERS,
+from keras_vaegan.data.folders import (
+    SMALLEST_SIDE,
     TEST_FOLDERS,
+    TRAIN_FOLDERS,
     find_image_root,
     list_image_roots,
+    load_files,
+    read_integers,
 )
+from keras_vaegan.data.image import SUFFIXES, to_channels
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig
 from keras_vaegan.systems.super_resolution.degradation import degrade
@@ -42,7 +44,7 @@ def find_pictures(data: str | Path, test: bool = False) -> dict[str, list[Path]]
         raise InputError(f"--data {data} is no folder: expected one with images in it")
     if list_image_roots(data):
         root = find_image_root(data)
-        names = TEST_FOLDERS if test else DOMAIN_FOLDERS
+        names = TEST_FOLDERS if test else TRAIN_FOLDERS
         groups = {
             name: sorted(p for p in (root / name).glob("*") if p.suffix.lower() in SUFFIXES)
             for name in names

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from keras_vaegan.evaluation.metrics import compute_psnr, compute_ssim
+from keras_vaegan.data.folders import spread
+from keras_vaegan.evaluation.metrics import compute_psnr, compute_ssim, summarise
 from keras_vaegan.evaluation.report import draw_sample_grid
 from keras_vaegan.systems.super_resolution.degradation import enlarge_bicubic, shrink
 
@@ -31,10 +32,7 @@ class EnlargementResult:
     def summarise(self) -> dict:
         """Mean and standard deviation of every score."""
         return {
-            kind: {
-                measure: {"mean": float(np.mean(values)), "std": float(np.std(values))}
-                for measure, values in measures.items()
-            }
+            kind: {measure: summarise(values) for measure, values in measures.items()}
             for kind, measures in self.scores.items()
         }
 
@@ -95,7 +93,7 @@ def draw_enlargements(result: EnlargementResult, rows: int) -> np.ndarray:
     """
     truths = result.images["truth"]
     lines = []
-    for index in np.linspace(0, len(truths) - 1, min(rows, len(truths))).astype(int):
+    for index in spread(range(len(truths)), rows):
         truth = truths[index]
         scale = truth.shape[0] // result.images["low"][index].shape[0]
         pixels = np.repeat(np.repeat(result.images["low"][index], scale, 0), scale, 1)

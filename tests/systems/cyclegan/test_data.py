@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from keras_vaegan.config.data import DataConfig
+from keras_vaegan.data.folders import find_image_root
 from keras_vaegan.data.image import write_image
-from keras_vaegan.data.pipeline import (
-    find_image_root,
+from keras_vaegan.errors import InputError
+from keras_vaegan.systems.cyclegan.images import (
     load_images,
     load_test_sets,
     make_unpaired_dataset,
 )
-from keras_vaegan.errors import InputError
 
 GRAY = DataConfig(image_size=32, channels=1)
 

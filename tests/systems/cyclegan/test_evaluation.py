@@ -6,7 +6,6 @@ import pytest
 from keras_vaegan.systems.cyclegan.evaluation import (
     draw_translation_grid,
     evaluate_translation,
-    images_to_unit,
     match_histograms,
 )
 
@@ -86,9 +85,3 @@ def test_histogram_matching_gives_the_references_distribution():
         np.testing.assert_allclose(
             np.quantile(result, [0.1, 0.5, 0.9]), np.quantile(reference, [0.1, 0.5, 0.9]), atol=0.01
         )
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-def test_images_to_unit_spans_the_type(dtype):
-    image = np.array([0, np.iinfo(dtype).max], dtype)
-    np.testing.assert_array_equal(images_to_unit(image), [0, 1])

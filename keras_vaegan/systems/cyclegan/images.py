@@ -1,4 +1,4 @@
-"""Folders of images -> cached arrays -> an endless, seeded stream of unpaired batches."""
+"""Folders of images -> cached squares -> an endless, seeded stream of unpaired batches."""
 
 from __future__ import annotations
 
@@ -10,50 +10,14 @@ import numpy as np
 from keras_vaegan.config.base import VALUE_RANGES
 from keras_vaegan.config.data import DataConfig
 from keras_vaegan.data.alignment import place_image
+from keras_vaegan.data.folders import TEST_FOLDERS, load_files, read_integers, spread
 from keras_vaegan.data.image import list_images, read_image, to_channels
-from keras_vaegan.data.loading import load_files, read_integers
 from keras_vaegan.errors import InputError
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-DOMAIN_FOLDERS = ("trainA", "trainB")
-TEST_FOLDERS = ("testA", "testB")
 PAIRED_SHARE = 0.9
-
-
-def find_image_root(data: str | Path) -> Path:
-    """Find the folder that holds trainA or testA.
-
-    Args:
-        data: That folder, or a parent up to three levels above it (as the Kaggle set has).
-
-    Raises:
-        InputError: no such folder, or several.
-    """
-    data = Path(data)
-    if not data.is_dir():
-        raise InputError(f"--data {data} is no folder: expected one with trainA and trainB in it")
-    found = list_image_roots(data)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        listed = ", ".join(map(str, found[:3]))
-        raise InputError(f"{data} holds several image sets ({listed}): give one of them")
-    raise InputError(
-        f"no image set in {data}: expected trainA (CT) and trainB (MRI), or testA and testB; "
-        "see datasets/README.md"
-    )
-
-
-def list_image_roots(data: Path) -> list[Path]:
-    """Folders that hold trainA, trainB, testA or testB, where they are nearest to `data`."""
-    names = (*DOMAIN_FOLDERS, *TEST_FOLDERS)
-    for depth in ("", "*/", "*/*/", "*/*/*/"):
-        found = {p.parent for n in names for p in data.glob(depth + n) if p.is_dir()}
-        if found:
-            return sorted(found)
-    return []
 
 
 def load_images(
@@ -73,7 +37,7 @@ def load_images(
     Raises:
         InputError: missing or empty folder, or fewer than 90 % of the files readable.
     """
-    return _load_squares(spread(list_images(folder), limit), config)
+    return _load_squares(spread(list_images(folder), limit), config, {})
 
 
 def load_test_sets(root: str | Path, config: DataConfig, limit: int | None = None) -> dict:
@@ -92,26 +56,23 @@ def load_test_sets(root: str | Path, config: DataConfig, limit: int | None = Non
         InputError: as `load_images`.
     """
     files = {name: list_images(Path(root) / name) for name in TEST_FOLDERS}
-    stems = {name: {p.stem for p in paths} for name, paths in files.items()}
-    common = sorted(stems["testA"] & stems["testB"])
-    paired = len(common) >= PAIRED_SHARE * max(len(s) for s in stems.values())
+    by_stem = {name: {p.stem: p for p in paths} for name, paths in files.items()}
+    common = sorted(by_stem["testA"].keys() & by_stem["testB"].keys())
+    paired = len(common) >= PAIRED_SHARE * max(map(len, by_stem.values()))
     if paired and limit is not None:
         chosen = set(spread(common, limit))
         files = {name: [p for p in paths if p.stem in chosen] for name, paths in files.items()}
-    by_stem = {name: {p.stem: p for p in paths} for name, paths in files.items()}
-    result: dict = {}
+    sets: dict = {}
     for name, other in (TEST_FOLDERS, TEST_FOLDERS[::-1]):
         partners = by_stem[other] if paired and config.align != "none" else {}
         images, names = _load_squares(spread(files[name], limit), config, partners)
-        result[name] = {"images": images, "names": names}
-    ct_index = {Path(name).stem: i for i, name in enumerate(result["testA"]["names"])}
-    pairs = [
-        (index, ct_index[Path(name).stem])
-        for index, name in enumerate(result["testB"]["names"])
-        if Path(name).stem in ct_index
-    ]
-    result["pairs"] = pairs if paired else None
-    return result
+        sets[name] = {"images": images, "names": names}
+    sets["pairs"] = None
+    if paired:
+        ct = {Path(name).stem: i for i, name in enumerate(sets["testA"]["names"])}
+        mri = [Path(name).stem for name in sets["testB"]["names"]]
+        sets["pairs"] = [(i, ct[stem]) for i, stem in enumerate(mri) if stem in ct]
+    return sets
 
 
 def make_unpaired_dataset(
@@ -172,16 +133,19 @@ def make_unpaired_dataset(
     return both.with_options(options).prefetch(tf.data.AUTOTUNE)
 
 
-def _prepare(path: Path, config: DataConfig, partner: Path | None = None) -> np.ndarray:
+def _load_squares(
+    paths: list[Path], config: DataConfig, partners: dict[str, Path]
+) -> tuple[np.ndarray, list[str]]:
+    """Decode files of one folder as `load_images` says; partners of one stem share a box."""
+    images, names = load_files(paths, lambda p: _prepare(p, config, partners.get(p.stem)))
+    return np.stack(images), names
+
+
+def _prepare(path: Path, config: DataConfig, partner: Path | None) -> np.ndarray:
     """File -> (S, S, C) uint8 or uint16; placed together with its partner's, where it has one."""
-    square, _ = place_image(
-        to_channels(read_integers(path), config.channels),
-        config.image_size,
-        config.resize,
-        config.align,
-        partner and _read_if_usable(partner),
-    )
-    return square
+    image = to_channels(read_integers(path), config.channels)
+    other = partner and _read_if_usable(partner)
+    return place_image(image, config.image_size, config.resize, config.align, other)[0]
 
 
 def _read_if_usable(path: Path) -> np.ndarray | None:
@@ -190,22 +154,3 @@ def _read_if_usable(path: Path) -> np.ndarray | None:
         return read_image(path)
     except InputError:
         return None
-
-
-def spread(items: list, limit: int | None) -> list:
-    """At most `limit` items, spread evenly."""
-    if limit is not None and limit < 1:
-        raise InputError(f"limit {limit}: expected at least 1 image, or none for all")
-    if limit is None or limit >= len(items):
-        return items
-    return [items[i] for i in np.linspace(0, len(items) - 1, limit).astype(int)]
-
-
-def _load_squares(
-    paths: list[Path], config: DataConfig, partners: dict[str, Path] | None = None
-) -> tuple[np.ndarray, list[str]]:
-    """Decode files of one folder as `load_images` says; `partners` by stem share their box."""
-    images, names = load_files(
-        paths, lambda path: _prepare(path, config, (partners or {}).get(path.stem))
-    )
-    return np.stack(images), names
