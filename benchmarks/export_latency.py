@@ -44,9 +44,9 @@ def make_volume_path(arguments):
     from keras_vaegan.data.brats import find_scans, read_case
     from keras_vaegan.data.nifti import read_nifti
     from keras_vaegan.data.volume import to_canonical
-    from keras_vaegan.export.families import find_weight_file
     from keras_vaegan.systems.modality.slices import list_inputs
     from keras_vaegan.systems.modality.synthesizer import Synthesizer, choose_reference
+    from keras_vaegan.weights.names import find_weight_file
 
     synthesizer = Synthesizer.load(find_weight_file(arguments.weights), "float32")
     target = synthesizer.config.target
@@ -73,7 +73,7 @@ def make_volume_path(arguments):
 
 def make_python_path(arguments):
     """(function of an image, its name) of the Python path."""
-    from keras_vaegan.export.families import find_weight_file
+    from keras_vaegan.weights.names import find_weight_file
 
     file = find_weight_file(arguments.weights, arguments.direction)
     if file.name.startswith("rrdbnet"):

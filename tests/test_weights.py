@@ -8,7 +8,7 @@ import pytest
 
 from keras_vaegan.commands import translate
 from keras_vaegan.data.image import read_image, write_image
-from keras_vaegan.interop.keras_h5.load import load_model
+from keras_vaegan.interop.keras_h5.load import load_network
 from keras_vaegan.systems.super_resolution.evaluation import evaluate_enlargement
 from keras_vaegan.weights.manifest import check_row, read_manifest
 
@@ -33,13 +33,12 @@ def test_a_file_is_what_its_row_says(repository, rows, name):
     """Every field of the row, then the network itself."""
     row = rows[name]
     check_row(row, repository / "weights")
-    model, config = load_model(repository / "weights" / row["name"])
-    assert model.count_params() == row["parameters"]
-    assert list(model.input_shape[1:]) == row["input"]["shape"]
-    network = getattr(config, "model", config)
-    assert network.channels == row["input"]["shape"][-1]
+    network = load_network(repository / "weights" / row["name"])
+    assert network.model.count_params() == row["parameters"]
+    assert list(network.model.input_shape[1:]) == row["input"]["shape"]
+    assert network.config.channels == row["input"]["shape"][-1]
     if row["data_config"]:
-        assert config.data.channels == network.channels
+        assert network.data.channels == network.config.channels
     for field in ("role", "preset", "training_data", "command", "commit", "metrics", "licence"):
         assert row[field], field
 
@@ -51,7 +50,7 @@ def test_the_rrdbnet_beats_bicubic_out_of_the_box(repository):
     bars = (columns + rows // 3) % 24 < 8
     truth = cv2.GaussianBlur(255.0 * (discs & bars) + 90.0 * discs, (0, 0), 0.8)
     truth = np.clip(truth, 0, 255).astype("uint8")[..., None]
-    model, _ = load_model(repository / "weights" / "rrdbnet_weights.h5")
+    model = load_network(repository / "weights" / "rrdbnet_weights.h5").model
     scores = evaluate_enlargement(model.predict_on_batch, [truth], 4).scores
     assert scores["network"]["psnr"][0] > scores["bicubic"]["psnr"][0] + 0.8
 

@@ -10,25 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from keras_vaegan.config.base import VALUE_RANGES
 from keras_vaegan.errors import InputError
-from keras_vaegan.interop.keras_h5.infer import infer_config
-from keras_vaegan.interop.keras_h5.load import find_generator_file, parse_config
-from keras_vaegan.weights.h5_file import read_weight_file
+from keras_vaegan.interop.keras_h5.load import read_network_config
 from keras_vaegan.weights.manifest import find_row
-from keras_vaegan.weights.names import (
-    GENERATOR_FILES,
-    MODALITY_FILE,
-    RRDBNET_FILE,
-    find_in_folder,
-)
-from keras_vaegan.weights.record import WeightsRecord
+from keras_vaegan.weights.names import GENERATOR_FILES, find_weight_file
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 DIRECTIONS = {"mri2ct": "MRI to CT", "ct2mri": "CT to MRI"}
 _GENERATOR_ROLES = {name: direction for direction, name in GENERATOR_FILES.items()}
-# Networks that a folder holds one of; needs no direction.
-_SINGLE_FILES = (RRDBNET_FILE, MODALITY_FILE)
 _MAPPED = (
     "8 and 16-bit values are divided by 255 and 65535; each float image is mapped by its own "
     "lowest and highest value."
@@ -60,50 +50,6 @@ class Exportable:
     row: dict = field(default_factory=dict)
 
 
-def find_weight_file(path: str | Path, direction: str | None = None) -> Path:
-    """The weight file that a path and a direction mean.
-
-    Args:
-        path: Weight file, run folder, or folder of published names.
-        direction: "mri2ct" or "ct2mri", for a folder of CycleGAN generators.
-
-    Raises:
-        InputError: nothing there, a run without weights yet, or a folder without a direction.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"--weights {path} does not exist: expected a run folder or a weight file")
-    if path.is_file():
-        return path
-    if direction is None:
-        single = _find_single_file(path)
-        if single is not None:
-            return single
-    has_weights = any(path.glob("*_weights.h5")) or any(path.glob("best/*_weights.h5"))
-    if (path / "config.json").is_file() and not has_weights:
-        raise InputError(
-            f"{path} is an unfinished run without weights: expected them after its first "
-            "validation; let `train` get there, or continue it with --resume"
-        )
-    return find_generator_file(path, direction)
-
-
-def _find_single_file(path: Path) -> Path | None:
-    """The one network of a folder without generators, if it holds such a one; `best/` first.
-
-    Raises:
-        InputError: there are generators beside it, or two of them.
-    """
-    found = [file for name in _SINGLE_FILES if (file := find_in_folder(path, name))]
-    generators = any(find_in_folder(path, name) for name in _GENERATOR_ROLES)
-    if len(found) + generators > 1:
-        raise InputError(
-            f"{path} holds several networks: expected --direction for a generator, or the path of "
-            f"one file, such as {found[0]}"
-        )
-    return found[0] if found else None
-
-
 def open_network(path: str | Path, direction: str | None = None, tile: int = 256) -> Exportable:
     """Load a network together with its preparation and its way back, as a graph.
 
@@ -116,7 +62,7 @@ def open_network(path: str | Path, direction: str | None = None, tile: int = 256
         InputError: no weights there, or a network that has no graph, such as a discriminator.
     """
     file = find_weight_file(path, direction)
-    config = _find_config(file)
+    config = read_network_config(file)
     kind = type(config).__name__
     # Full models of other code have no config of ours: they translate, image to image.
     load = load_translation if config is None else _LOADERS.get(kind)
@@ -208,17 +154,6 @@ def load_synthesis(file: Path, config, tile: int) -> Exportable:
         ),
         config,
     )
-
-
-def _find_config(file: Path):
-    """The network's config as its file tells it, or None for another code's full model."""
-    content = read_weight_file(file)
-    if content.own_config is not None:
-        config = parse_config(content.own_config, file)
-        return config.model if isinstance(config, WeightsRecord) else config
-    if content.model_config is not None:
-        return None
-    return infer_config(content, {}).config
 
 
 _LOADERS = {

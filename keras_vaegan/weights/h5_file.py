@@ -18,8 +18,8 @@ import numpy as np
 from keras_vaegan.errors import InputError
 from keras_vaegan.files import atomic_path
 from keras_vaegan.weights.h5_heaps import find_largest_text
+from keras_vaegan.weights.record import CONFIG_ATTRIBUTE
 
-CONFIG_ATTRIBUTE = "keras_vaegan_config"
 TOP_LEVEL = "top_level_model_weights"
 ATTRIBUTE_LIMIT = 64512  # bytes; HDF5 keeps an attribute in an object header of 64 KiB
 MAX_NAMES = 50_000

@@ -6,7 +6,9 @@ A weight file's group may hold a whole nested model; its leaves are that model's
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 import keras
@@ -233,6 +235,25 @@ def layer_kind(layer: keras.layers.Layer) -> str:
     if "InstanceNorm" in name or "GroupNorm" in name:
         return "GroupNormalization"
     return name if name in _AUTOMATIC_NAMES.values() else ""
+
+
+def list_differences(
+    theirs: list[Leaf], ours: list[Leaf]
+) -> Iterator[tuple[int, Leaf | None, Leaf | None, str]]:
+    """Where a file's layers and a model's differ, place by place.
+
+    Yields:
+        (place from 1, the file's layer, the model's layer, why they differ); None for a layer of
+        the shorter side.
+    """
+    places = {leaf.name: place for place, leaf in enumerate(ours, start=1)}
+    for place, (left, right) in enumerate(zip_longest(theirs, ours), start=1):
+        reason = left.compare(right) if left and right else "one side ends"
+        is_named = left and not automatic_kind(left.name)
+        if is_named and places.get(left.name, place) != place:
+            reason = reason or "swapped layers"
+        if reason:
+            yield place, left, right, reason
 
 
 def find_interchangeable(leaves: list[Leaf]) -> tuple[tuple[str, ...], ...]:

@@ -7,7 +7,6 @@ if the whole file fits.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_vaegan.config.base import config_to_dict
 from keras_vaegan.errors import InputError
 from keras_vaegan.weights.h5_file import (
-    CONFIG_ATTRIBUTE,
     StoredLayer,
     StoredWeight,
     WeightFile,
@@ -32,14 +29,15 @@ from keras_vaegan.weights.h5_file import (
 )
 from keras_vaegan.weights.leaves import (
     NormalizedKernel,
-    automatic_kind,
     collect_weights,
     file_leaves,
     find_interchangeable,
+    list_differences,
     model_leaves,
     split_layer,
     split_variables,
 )
+from keras_vaegan.weights.record import CONFIG_ATTRIBUTE, record_to_text
 
 FLOAT_DTYPES = ("float16", "float32", "float64")
 TABLE_ROWS = 5
@@ -77,23 +75,24 @@ def save_legacy_h5(
     Args:
         model: A built model.
         path: The `.h5` file to write.
-        config: Config of `keras_vaegan.config`, or its dict, to embed; None for none.
+        config: What to embed: the network's config, a `WeightsRecord` that tells how its images
+            are prepared too, or the dict of either; None for nothing.
         dtype: "float16", "float32" or "float64", for the floating-point weights.
 
     Raises:
-        InputError: the file cannot be written, `dtype` is another, two of a layer's weights
-            share a name, or a weight is not finite in that dtype.
+        InputError: the file cannot be written, `dtype` or the config's kind is another, two of a
+            layer's weights share a name, or a weight is not finite in that dtype.
     """
     if dtype not in FLOAT_DTYPES:
         raise InputError(f"dtype={dtype!r}: expected one of {', '.join(FLOAT_DTYPES)}")
+    record = None if config is None else record_to_text(config)
     weights = collect_weights(model)
     with create_h5(path) as file:
         write_names(file, "layer_names", [layer.name for layer in model.layers])
         file.attrs["backend"] = np.bytes_(b"tensorflow")
         file.attrs["keras_version"] = np.bytes_(b"2.15.0")
-        if config is not None:
-            record = config if isinstance(config, dict) else config_to_dict(config)
-            file.attrs[CONFIG_ATTRIBUTE] = np.bytes_(json.dumps(record).encode())
+        if record is not None:
+            file.attrs[CONFIG_ATTRIBUTE] = np.bytes_(record.encode())
         for layer_name, variables in weights.items():
             group = file.create_group(layer_name)
             write_names(group, "weight_names", [f"{name}:0" for name in variables])
@@ -229,17 +228,7 @@ def _match_positions(
 ) -> list[tuple[keras.Variable, StoredWeight]]:
     """Pairs by place, after kinds and shapes were compared all along."""
     theirs, ours = file_leaves(file), model_leaves(model)
-    rows = []
-    places = {leaf.name: index for index, leaf in enumerate(ours)}
-    for index in range(max(len(theirs), len(ours))):
-        left = theirs[index] if index < len(theirs) else None
-        right = ours[index] if index < len(ours) else None
-        reason = left.compare(right) if left and right else "one side ends"
-        is_named = left and not automatic_kind(left.name)
-        if is_named and places.get(left.name, index) != index:
-            reason = reason or "swapped layers"
-        if reason:
-            rows.append((index + 1, left, right, reason))
+    rows = list(list_differences(theirs, ours))
     if rows:
         raise WeightMismatch(_format_mismatch(file.path, rows, len(theirs), len(ours)))
     return [

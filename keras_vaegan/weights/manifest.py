@@ -9,10 +9,9 @@ from typing import Any
 
 from keras_vaegan.config.base import VALUE_RANGES, config_to_dict
 from keras_vaegan.errors import InputError
-from keras_vaegan.interop.keras_h5.load import parse_config
 from keras_vaegan.models.build import find_builder
 from keras_vaegan.weights.h5_file import WeightFile, read_weight_file
-from keras_vaegan.weights.record import WeightsRecord
+from keras_vaegan.weights.record import read_record
 
 MANIFEST = "manifest.json"
 # The first fields of a row are told by the file itself (`describe_weight_file`), the others are
@@ -97,11 +96,10 @@ def describe_weight_file(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     file = read_weight_file(path)
-    if file.own_config is None:
+    record = read_record(file)
+    if record is None:
         raise InputError(f"{path} holds no config: expected a file as `train` writes it")
-    record = parse_config(file.own_config, path)
-    model = getattr(record, "model", record)
-    data = record.data if isinstance(record, WeightsRecord) else None
+    model, data = record.model, record.data
     dtypes = {weight.dtype for layer in file.layers for weight in layer.weights}
     side = getattr(model, "image_size", None)
     return {

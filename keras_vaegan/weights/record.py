@@ -1,8 +1,12 @@
-"""What a weight file of this package says of itself: the network, and how its images were prepared."""
+"""The config that a weight file of this package carries: written, read and checked here alone."""
 
 from __future__ import annotations
 
-from keras_vaegan.config.base import frozen_config
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+from keras_vaegan.config.base import config_from_dict, config_to_dict, frozen_config
 from keras_vaegan.config.data import DataConfig, ModalityDataConfig
 from keras_vaegan.config.networks import (
     DiscriminatorConfig,
@@ -11,6 +15,23 @@ from keras_vaegan.config.networks import (
     ResnetGeneratorConfig,
     RRDBNetConfig,
     VAEUNetConfig,
+)
+from keras_vaegan.errors import InputError
+
+if TYPE_CHECKING:
+    from keras_vaegan.weights.h5_file import WeightFile
+
+CONFIG_ATTRIBUTE = "keras_vaegan_config"
+CLAIM_LIMIT = 200  # a crude upper estimate of a network's weights over those of its file
+WIDEST_KERNEL = 7  # of those that no config names
+
+NetworkConfig = (
+    VAEUNetConfig
+    | ResnetGeneratorConfig
+    | DiscriminatorConfig
+    | PatchDiscriminatorConfig
+    | ModalityUNetConfig
+    | RRDBNetConfig
 )
 
 
@@ -23,12 +44,69 @@ class WeightsRecord:
         data: Preparation of its input images; None where it needs none.
     """
 
-    model: (
-        VAEUNetConfig
-        | ResnetGeneratorConfig
-        | DiscriminatorConfig
-        | PatchDiscriminatorConfig
-        | ModalityUNetConfig
-        | RRDBNetConfig
-    )
+    model: NetworkConfig
     data: DataConfig | ModalityDataConfig | None = None
+
+
+def record_to_text(config: Any) -> str:
+    """What is embedded in a weight file.
+
+    Args:
+        config: A `WeightsRecord`, a network's config or the dict of either.
+
+    Raises:
+        InputError: it describes no network.
+    """
+    return json.dumps(config_to_dict(_wrap(config)))
+
+
+def read_record(file: WeightFile) -> WeightsRecord | None:
+    """The record that a file carries, of this version or an earlier one; None where it has none.
+
+    Raises:
+        InputError: it is damaged, describes no network, or one far larger than the file.
+    """
+    if file.own_config is None:
+        return None
+    try:
+        record = _wrap(json.loads(file.own_config))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"{file.path}: its {CONFIG_ATTRIBUTE} is unusable: {reason}; build the model with "
+            "build_generator(config) and call load_legacy_h5(model, path)"
+        ) from error
+    if _estimate_parameters(record.model) > CLAIM_LIMIT * (file.parameters + 10_000):
+        raise InputError(
+            f"{file.path}: its {CONFIG_ATTRIBUTE} asks for a network far larger than its "
+            f"{file.parameters:,} parameters: use an undamaged file"
+        )
+    return record
+
+
+def _wrap(config: Any) -> WeightsRecord:
+    """A record of what may be its dict, or the config of a network alone (or the dict of that)."""
+    config = config_from_dict(config) if not dataclasses.is_dataclass(config) else config
+    if isinstance(config, WeightsRecord):
+        return config
+    if not isinstance(config, NetworkConfig):
+        raise InputError(
+            f"a {type(config).__name__} describes no network: expected a WeightsRecord or the "
+            "config of a generator, discriminator, modality U-Net or RRDBNet"
+        )
+    return WeightsRecord(config)
+
+
+def _estimate_parameters(network: Any) -> int:
+    """A crude upper estimate of a network's weights: every number counts as a width and a depth."""
+    fields = dataclasses.asdict(network)
+    side = fields.pop("image_size", 0)
+    del fields["seed"]
+    values = [v if isinstance(v, tuple) else (v,) for v in fields.values()]
+    sizes = [abs(v) for group in values for v in group if isinstance(v, int)]
+    kernel = max(WIDEST_KERNEL, fields.get("head_kernel_size", 0), *fields.get("kernel_sizes", ()))
+    estimate = kernel**2 * max(sizes) ** 2 * len(sizes)
+    if fields.get("latent") == "dense" or isinstance(network, ModalityUNetConfig):
+        positions = (side // network.stride) ** 2
+        estimate += 3 * positions * network.filters[-1] * network.latent_channels
+    return estimate

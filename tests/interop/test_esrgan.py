@@ -6,7 +6,7 @@ import pytest
 from keras_vaegan.commands import convert
 from keras_vaegan.errors import InputError
 from keras_vaegan.interop.esrgan import load_esrgan
-from keras_vaegan.interop.keras_h5.load import load_model
+from keras_vaegan.interop.keras_h5.load import load_network
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -107,9 +107,9 @@ def test_convert_writes_a_file_that_tells_its_network(torch_rrdbnet, tmp_path, c
     for name in ("net.h5", "net.keras"):
         assert convert.main(["esrgan", str(tmp_path / "net.pth"), str(tmp_path / name)]) == 0
     assert "x2, 3 -> 3 channels" in capsys.readouterr().out
-    model, config = load_model(tmp_path / "net.h5")
-    assert config.scale == 2
-    assert compare(network, model, 3) <= TOLERANCE
+    rebuilt = load_network(tmp_path / "net.h5")
+    assert rebuilt.config.scale == 2
+    assert compare(network, rebuilt.model, 3) <= TOLERANCE
 
 
 def change(state, **changes):

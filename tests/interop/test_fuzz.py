@@ -17,7 +17,7 @@ SECONDS = 600
 WORKER = """
 import json, os, random, resource, sys
 import h5py, keras, numpy as np
-from keras_vaegan.interop.keras_h5.load import load_model
+from keras_vaegan.interop.keras_h5.load import load_network
 from keras_vaegan.interop.keras_h5.inspect import inspect_checkpoint
 from keras_vaegan.weights.legacy_h5 import load_legacy_h5, save_legacy_h5
 from keras_vaegan.errors import InputError
@@ -52,7 +52,7 @@ names = ("weights", "model", "bare")
 originals = [open(f"{folder}/{name}.h5", "rb").read() for name in names]
 for name in ("weights", "model"):
     load_legacy_h5(model, f"{folder}/{name}.h5")
-load_model(f"{folder}/model.h5")
+load_network(f"{folder}/model.h5")
 
 def damage(content, rng):
     content = bytearray(content)
@@ -84,7 +84,7 @@ for index in range(count):
     # Loading into a model that is there is cheap; building one is for now and then.
     steps = [lambda p: load_legacy_h5(model, p)]
     if index % 60 < 3:
-        steps += [load_model, lambda p: str(inspect_checkpoint(p))]
+        steps += [load_network, lambda p: str(inspect_checkpoint(p))]
     for step in steps:
         try:
             step(path)

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from keras_vaegan.commands import convert
+from keras_vaegan.config.base import config_to_json
 from keras_vaegan.config.data import DataConfig
 from keras_vaegan.config.networks import VAEUNetConfig
 from keras_vaegan.errors import InputError
 from keras_vaegan.interop.keras_h5.infer import infer_config
 from keras_vaegan.interop.keras_h5.inspect import inspect_checkpoint
-from keras_vaegan.interop.keras_h5.load import load_model
+from keras_vaegan.interop.keras_h5.load import load_network
 from keras_vaegan.models.vae_unet import build_generator
 from keras_vaegan.weights.h5_file import read_weight_file
 from keras_vaegan.weights.legacy_h5 import save_legacy_h5
@@ -66,13 +67,13 @@ def test_an_unknown_network_names_the_first_layer_that_differs(tmp_path):
     report = inspect_checkpoint(tmp_path / "w.h5")
     assert report.source == ""
     assert "at layer with weights number" in report.verdict and "closest one" in report.verdict
-    with pytest.raises(InputError, match="none of our networks: at layer with weights number"):
+    with pytest.raises(InputError, match="alone tell no network: at layer with weights number"):
         infer_config(read_weight_file(tmp_path / "w.h5"))
 
 
 @pytest.mark.parametrize("assume", [{"groups": 7}, {"group": 8}, {"filters": (8, 24)}])
 def test_assumed_values_that_do_not_fit(file, assume):
-    message = "assumed field 'group'" if "group" in assume else "none of our networks"
+    message = "assumed field 'group'" if "group" in assume else "weights alone tell no network"
     with pytest.raises(InputError, match=message):
         infer_config(read_weight_file(file), assume)
 
@@ -90,13 +91,16 @@ def test_an_embedded_config_must_fit_its_file(tmp_path):
     x = image = keras.Input((4,))
     small = keras.Model(image, keras.layers.Dense(2, name="d")(x))
     save_legacy_h5(small, tmp_path / "w.h5", dataclasses.replace(CONFIG, filters=(8, 2000)))
-    for read in (load_model, inspect_checkpoint):
+    for read in (load_network, inspect_checkpoint):
         try:
             verdict = str(read(tmp_path / "w.h5"))
         except InputError as error:
             verdict = str(error)
         assert "far larger than its" in verdict
-    save_legacy_h5(small, tmp_path / "w.h5", DataConfig(image_size=16))
+    with pytest.raises(InputError, match="a DataConfig describes no network"):
+        save_legacy_h5(small, tmp_path / "w.h5", DataConfig(image_size=16))
+    with h5py.File(tmp_path / "w.h5", "r+") as opened:
+        opened.attrs["keras_vaegan_config"] = config_to_json(DataConfig(image_size=16))
     assert "describes no network" in inspect_checkpoint(tmp_path / "w.h5").verdict
     save_legacy_h5(small, tmp_path / "w.h5", CONFIG)
     assert "does not rebuild by itself" in inspect_checkpoint(tmp_path / "w.h5").verdict

@@ -9,7 +9,7 @@ import pytest
 
 from keras_vaegan.errors import InputError
 from keras_vaegan.interop.keras_h5.inspect import inspect_checkpoint
-from keras_vaegan.interop.keras_h5.load import load_model
+from keras_vaegan.interop.keras_h5.load import load_network
 from keras_vaegan.models.layers import Sampling
 
 
@@ -51,9 +51,9 @@ def write(path, config, weights=None):
 
 def run(path, x, **options):
     """Rebuild and apply."""
-    model, config = load_model(path, **options)
-    assert config is None
-    return keras.ops.convert_to_numpy(model(x))
+    network = load_network(path, **options)
+    assert network.config is None
+    return keras.ops.convert_to_numpy(network.model(x))
 
 
 @pytest.fixture
@@ -236,19 +236,19 @@ def test_a_lambda_is_refused_and_replaced_on_request(file, x):
     with pytest.raises(
         InputError, match="'secret' is a Lambda, whose code is never run.*--replace"
     ):
-        load_model(file)
+        load_network(file)
     np.testing.assert_allclose(
         run(file, x, replacements={"secret": "scale:2,-1"}), 2 * x - 1, atol=1e-6
     )
     assert "does not rebuild by itself: layer 'secret' is a Lambda" in str(inspect_checkpoint(file))
     for bad in ("scale:x", "sampling:2", "exec"):
         with pytest.raises(InputError, match="expected sampling, scale:FACTOR"):
-            load_model(file, replacements={"secret": bad})
+            load_network(file, replacements={"secret": bad})
 
 
 def test_a_sampling_lambda_becomes_our_layer(file):
     write(file, graph(image(), lambda_entry("image", "image")))
-    model, _ = load_model(file, replacements={"secret": "sampling"})
+    model = load_network(file, replacements={"secret": "sampling"}).model
     assert isinstance(model.get_layer("secret"), Sampling)
 
 
@@ -317,7 +317,7 @@ def test_what_cannot_be_rebuilt_is_one_line(file, case):
     config, weights, message = REFUSED[case]
     write(file, config, weights)
     with pytest.raises(InputError, match=message) as caught:
-        load_model(file)
+        load_network(file)
     text = str(caught.value)
     assert "\n" not in text and len(text) < 600 and str(file) in text
     assert "does not rebuild by itself" in inspect_checkpoint(file).verdict
@@ -329,5 +329,5 @@ def test_a_damaged_config_is_one_line(file, text):
     with h5py.File(file, "r+") as opened:
         opened.attrs["model_config"] = text
     with pytest.raises(InputError) as caught:
-        load_model(file)
+        load_network(file)
     assert "\n" not in str(caught.value)

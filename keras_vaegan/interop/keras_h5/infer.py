@@ -1,6 +1,7 @@
-"""Infer the config of one of our networks from a weights-only file: kinds and shapes in order.
+"""Infer the config of a System A network from a weights-only file: kinds and shapes in order.
 
-Shapes tell filters, kernels, levels, blocks, skips, latent and heads. They do not tell the image
+System A's published files carry no config; every other network of ours embeds its own. Shapes
+tell filters, kernels, levels, blocks, skips, latent and heads. They do not tell the image
 size of a spatial latent, the groups of a group normalisation, a normalisation without weights, how
 a chain of equal convolutions falls into residual blocks, or the output's activation: those are
 assumed, and named as such.
@@ -10,37 +11,28 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
-from keras_vaegan.config.networks import (
-    DiscriminatorConfig,
-    PatchDiscriminatorConfig,
-    ResnetGeneratorConfig,
-    RRDBNetConfig,
-    VAEUNetConfig,
-)
+from keras_vaegan.config.base import config_to_dict
+from keras_vaegan.config.networks import DiscriminatorConfig, VAEUNetConfig
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.build import build_model
 from keras_vaegan.weights.h5_file import WeightFile
-from keras_vaegan.weights.leaves import Leaf, file_leaves, model_leaves
+from keras_vaegan.weights.leaves import Leaf, file_leaves, list_differences, model_leaves
 
 DEFAULT_SIDE = 256
 GROUP_CHOICES = (16, 8, 4, 2, 1)
 MAX_CANDIDATES = 16  # configs, the fewest levels first, whose networks are compared
 MAX_ALTERNATIVES = 2
 MAX_CONVOLUTIONS = 200  # of an encoder
-RRDBNET_BLOCK, RRDBNET_ENDS = 15, 6  # convolutions of a block, and outside the blocks
 MAX_SEGMENTS = 256  # ways to cut an encoder into levels that are looked at
 FAMILIES = {
     VAEUNetConfig: "VAE U-Net",
     DiscriminatorConfig: "multi-scale discriminator",
-    RRDBNetConfig: "RRDBNet",
-    ResnetGeneratorConfig: "ResNet generator",
-    PatchDiscriminatorConfig: "patch discriminator",
 }
 EXAMPLES = (  # small ones of each family, to compare with what points to none
     VAEUNetConfig(
@@ -48,9 +40,6 @@ EXAMPLES = (  # small ones of each family, to compare with what points to none
         num_residual_blocks=(0, 1), skip_levels=1, groups=8, latent_channels=8,
     ),
     DiscriminatorConfig(image_size=32, channels=1, filters=(16, 32), num_heads=2, groups=8),
-    RRDBNetConfig(num_features=8, num_blocks=1, growth_channels=4),
-    ResnetGeneratorConfig(image_size=32, filters=(16, 32), num_residual_blocks=1),
-    PatchDiscriminatorConfig(image_size=32, filters=(16, 32)),
 )  # fmt: skip
 
 
@@ -60,7 +49,7 @@ class Inference:
 
     Attributes:
         config: The network's config.
-        assumed: Fields that no weight tells, and their assumed values.
+        assumed: Fields that no weight tells and nobody gave, and their assumed values.
         alternatives: Other configs that fit as well: between levels of equal width, a residual
             block and two changes of resolution have the same weights. The one with the fewest
             levels is taken.
@@ -70,8 +59,23 @@ class Inference:
     assumed: dict[str, object]
     alternatives: tuple = ()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the weights leave open, a sentence each."""
+        notes = [f"fits as well: {format_config(other)}" for other in self.alternatives]
+        if self.assumed:
+            values = ", ".join(f"{name}={value}" for name, value in self.assumed.items())
+            notes.append(f"no weight tells {values}: assumed; pass others if you know better")
+        return tuple(notes)
 
-def infer_config(file: WeightFile, assume: dict[str, object] | None = None) -> Inference:
+
+def format_config(config: Any) -> str:
+    """A network's config on one line."""
+    fields = {k: v for k, v in config_to_dict(config).items() if k not in ("kind", "seed")}
+    return f"{type(config).__name__}({', '.join(f'{k}={v}' for k, v in fields.items())})"
+
+
+def infer_config(file: WeightFile, assume: Mapping[str, object] | None = None) -> Inference:
     """Find the config whose model has the file's weights, in kind, shape and order.
 
     Args:
@@ -81,20 +85,18 @@ def infer_config(file: WeightFile, assume: dict[str, object] | None = None) -> I
             to choose among several that fit.
 
     Raises:
-        InputError: no config of our families fits: names the closest family and the first layer
-            that differs from it.
+        InputError: neither family fits: names the closest one and the first layer that differs.
     """
+    assume = assume or {}
     known = {f.name for family in FAMILIES for f in dataclasses.fields(family)}
-    for name in assume or {}:
+    for name in assume:
         if name not in known:
             raise InputError(f"assumed field {name!r}: expected one of {', '.join(sorted(known))}")
     leaves = file_leaves(file)
     best: tuple[int, str] = (-1, "it holds no weights")
     fitting: list = []
-    candidates = sorted(_list_candidates(leaves, assume or {}), key=_count_levels)
-    if leaves and not candidates:
-        best = max(filter(None, (_find_difference(leaves, example) for example in EXAMPLES)))
-    for candidate in candidates[:MAX_CANDIDATES]:
+    candidates = sorted(_list_candidates(leaves, assume), key=lambda config: len(config.filters))
+    for candidate in candidates[:MAX_CANDIDATES] or (EXAMPLES if leaves else ()):
         difference = _find_difference(leaves, candidate)
         if difference is None:
             fitting.append(candidate)
@@ -102,64 +104,47 @@ def infer_config(file: WeightFile, assume: dict[str, object] | None = None) -> I
             best = max(best, difference)
         if len(fitting) > MAX_ALTERNATIVES:
             break
-    if fitting:
-        config = fitting[0]
-        assumed = {name: getattr(config, name) for name in _untold(config)}
-        return Inference(config, assumed, tuple(fitting[1:]))
-    raise InputError(
-        f"{file.path} holds no config and is none of our networks: {best[1]}; build its model in "
-        "code and call load_legacy_h5(model, path)"
-    )
-
-
-def _count_levels(config) -> int:
-    """Levels of a network that has them, else 0."""
-    return len(getattr(config, "filters", ()))
+    if not fitting:
+        raise InputError(
+            f"{file.path} holds no config, and its weights alone tell no network: {best[1]}; build "
+            "its model in code and call load_legacy_h5(model, path)"
+        )
+    config = fitting[0]
+    assumed = {name: getattr(config, name) for name in _untold(config) if name not in assume}
+    return Inference(config, assumed, tuple(fitting[1:]))
 
 
 def _untold(config) -> tuple[str, ...]:
     """Fields of a config that no weight tells."""
-    if isinstance(config, RRDBNetConfig):
-        return ("residual_scale",)
-    if isinstance(config, ResnetGeneratorConfig):
-        return ("image_size", "convs_per_block", "activate_block_output", "output_activation")
-    if isinstance(config, PatchDiscriminatorConfig):
-        return ("image_size", "instance_norm")
+    names = ("groups",) if config.groups > 0 else ()
     if isinstance(config, DiscriminatorConfig):
-        names: tuple[str, ...] = ("image_size",)
-    else:
-        names = ("output_activation", "gray_output", "upsampling")
-        names += ("image_size",) if config.latent == "spatial" else ()
-        if config.upsampling == "transpose":
-            names = tuple(n for n in names if n != "upsampling")
-        if config.channels == 1:
-            names = tuple(n for n in names if n != "gray_output")
-    return (*names, "groups") if config.groups > 0 else names
+        return ("image_size", *names)
+    names += ("output_activation",)
+    names += ("image_size",) if config.latent == "spatial" else ()
+    names += ("upsampling",) if config.upsampling != "transpose" else ()
+    return (*names, "gray_output") if config.channels > 1 else names
 
 
 def _find_difference(leaves: list[Leaf], config) -> tuple[int, str] | None:
     """None where a config's model has just these weights, else (layers that agree, a sentence)."""
     with keras.StatelessScope(initialize_variables=False):
         expected = model_leaves(build_model(config))
-    family = FAMILIES[type(config)]
-    for index in range(max(len(leaves), len(expected))):
-        theirs = leaves[index] if index < len(leaves) else None
-        ours = expected[index] if index < len(expected) else None
-        reason = theirs.compare(ours) if theirs and ours else "one side ends"
-        if reason:
-            received = f"the file has {theirs}" if theirs else "the file ends"
-            wanted = f"has {ours}" if ours else "ends"
-            return index, (
-                f"at layer with weights number {index + 1} {received} where the closest one, a "
-                f"{family}, {wanted} ({reason})"
-            )
-    return None
+    first = next(list_differences(leaves, expected), None)
+    if first is None:
+        return None
+    place, theirs, ours, reason = first
+    received = f"the file has {theirs}" if theirs else "the file ends"
+    wanted = f"has {ours}" if ours else "ends"
+    return place, (
+        f"at layer with weights number {place} {received} where the closest one, a "
+        f"{FAMILIES[type(config)]}, {wanted} ({reason})"
+    )
 
 
 # -- candidates -----------------------------------------------------------------------------------
 
 
-def _list_candidates(leaves: list[Leaf], assume: dict) -> Iterator:
+def _list_candidates(leaves: list[Leaf], assume: Mapping[str, object]) -> Iterator:
     """Configs that the shapes point to."""
     for read in READERS:
         for fields in read(leaves):
@@ -168,15 +153,14 @@ def _list_candidates(leaves: list[Leaf], assume: dict) -> Iterator:
                 yield config
 
 
-def _make_config(fields: dict, leaves: list[Leaf], assume: dict):
+def _make_config(fields: dict, leaves: list[Leaf], assume: Mapping[str, object]):
     """A config from what was read, what is assumed, and defaults; None where it is refused."""
     cls = fields.pop("family")
     names = {item.name for item in dataclasses.fields(cls)}
     known = {name: value for name, value in assume.items() if name in names}
-    if "image_size" in names:
-        stride = 2 ** (len(fields["filters"]) - (cls in (VAEUNetConfig, ResnetGeneratorConfig)))
-        fields.setdefault("image_size", max(2 * stride, DEFAULT_SIDE // stride * stride))
-    if "groups" in names and "groups" not in known:
+    stride = 2 ** (len(fields["filters"]) - (cls is VAEUNetConfig))
+    fields.setdefault("image_size", max(2 * stride, DEFAULT_SIDE // stride * stride))
+    if "groups" not in known:
         fields["groups"] = _guess_groups(fields, leaves)
     try:
         return cls(**{**fields, **known})
@@ -302,65 +286,4 @@ def _read_discriminator(leaves: list[Leaf]) -> Iterator[dict]:
         }  # fmt: skip
 
 
-def _read_rrdbnet(leaves: list[Leaf]) -> Iterator[dict]:
-    """What an RRDBNet's shapes say: 3x3 convolutions alone, 15 a block and 6 around them."""
-    shapes = [leaf.shapes["kernel"] for leaf in leaves if "kernel" in leaf.shapes]
-    blocks, rest = divmod(len(shapes) - RRDBNET_ENDS, RRDBNET_BLOCK)
-    if rest or blocks < 1 or any(len(s) != 4 or s[:2] != (3, 3) for s in shapes):
-        return
-    read, made = shapes[0][2], shapes[-1][3]
-    unshuffled, left = divmod(read, made)
-    scale = {1: 4, 4: 2, 16: 1}.get(unshuffled)
-    if scale and not left:
-        yield {
-            "family": RRDBNetConfig, "scale": scale, "channels": made,
-            "num_features": shapes[0][3], "num_blocks": blocks, "growth_channels": shapes[1][3],
-        }  # fmt: skip
-
-
-def _read_resnet(leaves: list[Leaf]) -> Iterator[dict]:
-    """What a ResNet generator's shapes say: they read the same from either end.
-
-    Blocks of two convolutions come first, then the other ways to cut the chain.
-    """
-    shapes = [leaf.shapes["kernel"] for leaf in leaves if "kernel" in leaf.shapes]
-    if len(shapes) < 2 or len(shapes) < len(leaves) or any(len(shape) != 4 for shape in shapes):
-        return
-    size, _, channels, width = shapes[0]
-    if channels not in (1, 3) or shapes[-1] != (size, size, width, channels):
-        return
-    filters = (width,)
-    for level in range(len(shapes) // 2):
-        chain = shapes[level + 1 : len(shapes) - level - 1]
-        if all(shape == (3, 3, filters[-1], filters[-1]) for shape in chain):
-            divisors = [n for n in range(1, len(chain) + 1) if len(chain) % n == 0] or [2]
-            for convs in sorted(divisors, key=lambda n: (n != 2, n != 6, n)):
-                yield {
-                    "family": ResnetGeneratorConfig, "channels": channels, "filters": filters,
-                    "kernel_size": size, "num_residual_blocks": len(chain) // convs,
-                    "convs_per_block": convs,
-                }  # fmt: skip
-        if not chain or chain[0][:3] != (3, 3, filters[-1]) or chain[-1] != chain[0]:
-            return
-        filters = (*filters, chain[0][3])
-
-
-def _read_patch_discriminator(leaves: list[Leaf]) -> Iterator[dict]:
-    """What a patch discriminator's shapes say: one chain of equal kernels down to one score."""
-    shapes = [leaf.shapes["kernel"] for leaf in leaves if "kernel" in leaf.shapes]
-    is_chain = len(shapes) > 1 and all(len(shape) == 4 for shape in shapes)
-    if is_chain and shapes[-1][3] == 1 and len({shape[:2] for shape in shapes}) == 1:
-        yield {
-            "family": PatchDiscriminatorConfig, "channels": shapes[0][2],
-            "filters": tuple(shape[3] for shape in shapes[:-1]), "kernel_size": shapes[0][0],
-            "spectral_norm": any("vector_u" in leaf.shapes for leaf in leaves),
-        }  # fmt: skip
-
-
-READERS = (
-    _read_generator,
-    _read_resnet,
-    _read_patch_discriminator,  # narrower than the next: every kernel is equal
-    _read_discriminator,
-    _read_rrdbnet,
-)
+READERS = (_read_generator, _read_discriminator)

@@ -8,12 +8,9 @@ from typing import Any
 
 import keras
 
-from keras_vaegan.config.base import config_to_dict
 from keras_vaegan.errors import InputError
-from keras_vaegan.interop.keras_h5.infer import infer_config
-from keras_vaegan.interop.keras_h5.load import check_claim, parse_config
-from keras_vaegan.interop.keras_h5.rebuild import rebuild_model
-from keras_vaegan.models.build import build_model
+from keras_vaegan.interop.keras_h5.infer import format_config
+from keras_vaegan.interop.keras_h5.load import Blueprint, build_from_file
 from keras_vaegan.weights.h5_file import WeightFile, read_weight_file
 from keras_vaegan.weights.leaves import Leaf, file_leaves, find_interchangeable
 from keras_vaegan.weights.legacy_h5 import match_weights
@@ -30,7 +27,7 @@ class CheckpointReport:
         leaves: Layers with weights, nested models taken apart: name, kind and shapes by role.
         source: Where the architecture comes from: "embedded", "model_config", "inferred", or
             "" where it cannot be told.
-        config: Our config, where it was embedded or inferred, else None.
+        config: Our network's config, where it was embedded or inferred, else None.
         verdict: What can be done with the file, in one sentence.
         notes: What was assumed or replaced, and what the file cannot show.
     """
@@ -75,37 +72,28 @@ def inspect_checkpoint(path: str | Path) -> CheckpointReport:
     """
     file = read_weight_file(path)
     leaves = tuple(file_leaves(file))
-    notes: list[str] = []
-    source, config = "", None
     try:
-        if file.own_config is not None:
-            config = parse_config(file.own_config, path)
-            check_claim(config, file)
-            with keras.StatelessScope(initialize_variables=False):
-                match_weights(build_model(config), file)
-            kind, source = getattr(config, "model", config), "embedded"
-            verdict = f"loads: {type(kind).__name__} from its embedded config"
-        elif file.model_config is not None:
-            with keras.StatelessScope(initialize_variables=False):
-                model, remarks = rebuild_model(file)
-                match_weights(model, file, check_order=False)
-            source, notes = "model_config", list(remarks)
-            verdict = (
-                f"loads: a Functional model rebuilt from its own config, "
-                f"{_format_ends(model.inputs)} -> {_format_ends(model.outputs)}"
-            )
-        else:
-            found = infer_config(file)
-            config, source = found.config, "inferred"
-            verdict = f"loads: {_format_config(config)}, inferred from kinds and shapes"
-            notes += [f"fits as well: {_format_config(other)}" for other in found.alternatives]
-            assumed = ", ".join(f"{name}={value}" for name, value in found.assumed.items())
-            notes.append(f"no weight tells {assumed}: assumed; pass others if you know better")
+        with keras.StatelessScope(initialize_variables=False):
+            found = build_from_file(file)
+            match_weights(found.model, file, check_order=found.config is not None)
     except InputError as error:
         reason = str(error).splitlines()[0].removeprefix(f"{path}: ").removeprefix(f"{path} ")
-        verdict = f"does not rebuild by itself: {reason}"
-    notes += _describe_swaps(leaves, source)
-    return CheckpointReport(file, leaves, source, config, verdict, tuple(notes))
+        found, verdict = None, f"does not rebuild by itself: {reason}"
+    else:
+        verdict = f"loads: {_describe_network(found)}"
+    source = found.source if found else ""
+    notes = (*(found.notes if found else ()), *_describe_swaps(leaves, source))
+    return CheckpointReport(file, leaves, source, found and found.config, verdict, notes)
+
+
+def _describe_network(found: Blueprint) -> str:
+    """What a file's network is and where that is told."""
+    if found.source == "embedded":
+        return f"{type(found.config).__name__} from its embedded config"
+    if found.source == "inferred":
+        return f"{format_config(found.config)}, inferred from kinds and shapes"
+    ends = (_format_ends(tensors) for tensors in (found.model.inputs, found.model.outputs))
+    return f"a Functional model rebuilt from its own config, {' -> '.join(ends)}"
 
 
 def _describe_swaps(leaves: tuple[Leaf, ...], source: str) -> list[str]:
@@ -133,9 +121,3 @@ def _format_shapes(leaf: Leaf) -> str:
 def _format_ends(tensors: list) -> str:
     """Shapes of a model's inputs or outputs."""
     return ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
-
-
-def _format_config(config: Any) -> str:
-    """A config on one line."""
-    fields = {k: v for k, v in config_to_dict(config).items() if k not in ("kind", "seed")}
-    return f"{type(config).__name__}({', '.join(f'{k}={v}' for k, v in fields.items())})"

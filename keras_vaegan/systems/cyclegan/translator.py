@@ -15,13 +15,13 @@ from keras_vaegan.config.networks import (
     VAEUNetConfig,
 )
 from keras_vaegan.data.alignment import place_image
-from keras_vaegan.data.image import image_to_unit, to_channels, unit_to_image
 from keras_vaegan.data.folders import SMALLEST_SIDE
+from keras_vaegan.data.image import image_to_unit, to_channels, unit_to_image
 from keras_vaegan.errors import InputError
-from keras_vaegan.interop.keras_h5.load import load_generator_record
+from keras_vaegan.interop.keras_h5.load import check_generator, load_network
 from keras_vaegan.models.running import run_generator
 from keras_vaegan.systems.super_resolution.enhancer import Enhancer
-from keras_vaegan.weights.record import WeightsRecord
+from keras_vaegan.weights.names import find_weight_file
 
 DEFAULT_SIDE = 256
 
@@ -57,18 +57,19 @@ class Translator:
         Raises:
             InputError: no weights there, or they tell no architecture.
         """
-        model, config = load_generator_record(path, direction)
+        network = check_generator(load_network(find_weight_file(path, direction)))
+        model, config = network.model, network.config
         if isinstance(config, RRDBNetConfig):
             raise InputError(
                 f"{path} enlarges images: expected a generator; use the enhance command, or give "
                 "it as --enhance"
             )
-        if isinstance(getattr(config, "model", config), ModalityUNetConfig):
+        if isinstance(config, ModalityUNetConfig):
             raise InputError(
                 f"{path} makes MRI contrasts of volumes: expected a generator of images; use the "
                 "synthesize command"
             )
-        data = config.data if isinstance(config, WeightsRecord) else _assume_data(model, config)
+        data = network.data or _assume_data(model, config)
         return cls(model, data, batch_size)
 
     def translate_batch(self, images: np.ndarray, sample: bool = False) -> np.ndarray:

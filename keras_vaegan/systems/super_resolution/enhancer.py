@@ -11,8 +11,8 @@ import numpy as np
 from keras_vaegan.config.networks import RRDBNetConfig
 from keras_vaegan.data.image import image_to_unit, unit_to_image
 from keras_vaegan.errors import InputError
-from keras_vaegan.interop.keras_h5.load import load_model
-from keras_vaegan.weights.names import RRDBNET_FILE, find_in_folder
+from keras_vaegan.interop.keras_h5.load import load_network
+from keras_vaegan.weights.names import RRDBNET_FILE, find_weight_file
 
 SMALLEST_TILE = 32
 DEFAULT_TILE = 256
@@ -70,8 +70,8 @@ class Enhancer:
         Raises:
             InputError: no such file, or no RRDBNet of 1 or 3 channels in it.
         """
-        file = find_rrdbnet_file(path)
-        model, config = load_model(file)
+        network = load_network(find_weight_file(path, name=RRDBNET_FILE))
+        file, model, config = network.file, network.model, network.config
         if not isinstance(config, RRDBNetConfig):
             raise InputError(
                 f"{file} holds no RRDBNet: expected a file of `train --preset rrdbnet_x4` or "
@@ -184,24 +184,6 @@ class Enhancer:
         patch = np.pad(patch, (*lacks, (0, 0)), mode="symmetric")
         made = self.enhance_unit(patch[None])[0]
         return made[: height * self.scale, : width * self.scale]
-
-
-def find_rrdbnet_file(path: str | Path) -> Path:
-    """The weight file that a path means; in a run folder, `best/` comes first.
-
-    Raises:
-        InputError: a folder without one.
-    """
-    path = Path(path)
-    if not path.is_dir():
-        return path
-    found = find_in_folder(path, RRDBNET_FILE)
-    if found is None:
-        raise InputError(
-            f"no {RRDBNET_FILE} in {path}: expected an RRDBNet's weight file or the run folder of "
-            "`train --preset rrdbnet_x4`"
-        )
-    return found
 
 
 def plan_tiles(length: int, tile: int, overlap: int) -> list[tuple[int, int, int, int]]:

@@ -13,7 +13,7 @@ from keras_vaegan.config.base import config_from_dict, config_to_dict
 from keras_vaegan.config.networks import DiscriminatorConfig, RRDBNetConfig
 from keras_vaegan.data.image import read_image, write_image
 from keras_vaegan.errors import InputError
-from keras_vaegan.interop.keras_h5.load import load_model
+from keras_vaegan.interop.keras_h5.load import load_network
 from keras_vaegan.losses.adversarial import relativistic_losses
 from keras_vaegan.systems.registry import PRESETS, build_trainer, get_preset
 from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig
@@ -176,7 +176,7 @@ def test_a_run_trains_both_stages_resumes_and_is_evaluated(tmp_path, monkeypatch
     assert (run / "logs" / "history.png").exists()
     whole = tmp_path / "whole"
     train.main([*common[:-1], str(whole), "--steps", "6"])
-    ours, theirs = (load_model(folder / "rrdbnet_weights.h5")[0] for folder in (run, whole))
+    ours, theirs = (load_network(folder / "rrdbnet_weights.h5").model for folder in (run, whole))
     for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     capsys.readouterr()
