@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import runpy
+import importlib
 import sys
 from collections.abc import Sequence
 
 from keras_vaegan import __version__
-from keras_vaegan.commands import shell
+from keras_vaegan.commands.shell import fail
 
 PROGRAM = "keras-vaegan"
 COMMANDS = {
     "train": "train a preset on a folder of images",
     "translate": "translate images or folders with trained weights",
-    "synthesize": "make a missing MRI contrast of a case, NIfTI in, NIfTI out",
+    "synthesize": "generate a missing MRI contrast of a case, NIfTI in, NIfTI out",
     "enhance": "enlarge images with an RRDBNet",
     "evaluate": "measure a run: cycles, realism, and translation error where truth exists",
     "export": "write trained weights as a TensorFlow SavedModel",
@@ -23,27 +23,30 @@ COMMANDS = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run one of `COMMANDS`.
 
     Args:
         argv: Command name and its arguments; None takes `sys.argv[1:]`.
+
+    Returns:
+        The exit status.
 
     Raises:
         SystemExit: status 2 for an unknown command, else as the command exits.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     name = argv[0] if argv else ""
+    if name in COMMANDS:
+        return importlib.import_module(f"keras_vaegan.commands.{name}").main(argv[1:])
     if name in ("-h", "--help"):
         print(_usage())
     elif name == "--version":
         print(f"{PROGRAM} {__version__}")
-    elif name in COMMANDS:
-        sys.argv = [f"{PROGRAM} {name}", *argv[1:]]
-        runpy.run_module(f"keras_vaegan.{name}", run_name="__main__", alter_sys=True)
     else:
         received = f"unknown command {name!r}" if name else "no command given"
-        shell.fail(f"{received}: expected one of {', '.join(COMMANDS)}; see `{PROGRAM} --help`")
+        fail(f"{received}: expected one of {', '.join(COMMANDS)}; see `{PROGRAM} --help`")
+    return 0
 
 
 def _usage() -> str:
@@ -55,4 +58,4 @@ def _usage() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_vaegan.commands import shell
+from keras_vaegan.commands.shell import CommandOptions, run
 from keras_vaegan.errors import InputError
 from keras_vaegan.files import atomic_folder
 
@@ -16,27 +16,24 @@ FOLDER_NAME = "ct-to-mri-cgan"
 DOMAIN_FOLDERS = ("trainA", "trainB", "testA", "testB")
 
 
-@dataclass(frozen=True)
-class DownloadOptions:
-    """Fetch the Kaggle CT and MRI set (needs `pip install 'keras_vaegan[kaggle]'`).
-
-    Attributes:
-        out: Folder to place `ct-to-mri-cgan` in.
-    """
+@dataclass(frozen=True, kw_only=True)
+class DownloadOptions(CommandOptions):
+    """Options of `download`."""
 
     out: Path = Path("datasets")
+    """Folder to place `ct-to-mri-cgan` in."""
+
+
+DEFAULTS = DownloadOptions()
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command. Returns the exit status."""
-    return shell.run(download, argv, prog="python -m keras_vaegan.download")
+    return run(download, argv, prog="python -m keras_vaegan.download")
 
 
-def download(options: DownloadOptions) -> Path:
-    """Download the set, or find it where it already lies.
-
-    Args:
-        options: Where to put it.
+def download(options: DownloadOptions = DEFAULTS) -> Path:
+    """Fetch the Kaggle CT and MRI set (needs `pip install 'keras_vaegan[kaggle]'`).
 
     Returns:
         The data set's folder, ready for `train --data`.
@@ -97,7 +94,3 @@ def _first_line(error: BaseException) -> str:
     """Say an exception in one line."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_vaegan.commands.shell import run
-from keras_vaegan.commands.translate import run_jobs
+from keras_vaegan.commands.folders import run_jobs
+from keras_vaegan.commands.shell import CommandOptions, import_tensorflow, run
 
 
-@dataclass(frozen=True)
-class EnhanceArguments:
-    """Enlarge one image or a folder of images with an RRDBNet; the bit depth stays as it is."""
+@dataclass(frozen=True, kw_only=True)
+class EnhanceOptions(CommandOptions):
+    """Options of `enhance`."""
 
     weights: Path
     """Weight file of `train --preset rrdbnet_x4` or `convert esrgan`, or a run folder."""
@@ -32,8 +32,8 @@ def main(argv: list[str] | None = None) -> int:
     return run(enhance, argv, prog="python -m keras_vaegan.enhance")
 
 
-def enhance(arguments: EnhanceArguments) -> int:
-    """Enhance as the arguments say.
+def enhance(options: EnhanceOptions) -> int:
+    """Enlarge one image or a folder of images with an RRDBNet; the bit depth stays as it is.
 
     Unreadable images are named and skipped where at least 90 % of the folder is readable.
 
@@ -41,17 +41,15 @@ def enhance(arguments: EnhanceArguments) -> int:
         InputError: bad weights, input or output, or too many unreadable images.
     """
     from keras_vaegan.data.image import write_image
-    from keras_vaegan.systems.super_resolution.enhancer import Enhancer
 
     def load():
-        enhancer = Enhancer.load(arguments.weights, arguments.tile, arguments.overlap)
+        import_tensorflow()
+        from keras_vaegan.systems.super_resolution.enhancer import Enhancer
 
-        return lambda image: (enhancer.enhance(image, arguments.resize_back),)
+        enhancer = Enhancer.load(options.weights, options.tile, options.overlap)
 
-    done, total = run_jobs(arguments.input, arguments.output, load, write_image)
-    print(f"enhanced {done} of {total} images to {arguments.output}")
+        return lambda image: (enhancer.enhance(image, options.resize_back),)
+
+    done, total = run_jobs(options.input, options.output, load, write_image)
+    print(f"enhanced {done} of {total} images to {options.output}")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

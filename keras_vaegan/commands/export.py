@@ -6,17 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from keras_vaegan.commands.shell import run
+from keras_vaegan.commands.shell import CommandOptions, import_tensorflow, run
 from keras_vaegan.errors import InputError
 
 
-@dataclass(frozen=True)
-class ExportArguments:
-    """Write a network as a TensorFlow SavedModel with its model card.
-
-    The SavedModel needs TensorFlow alone. Resizing, alignment, normalisation and their inverse
-    are inside.
-    """
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(CommandOptions):
+    """Options of `export`."""
 
     weights: Path
     """Run folder, folder of published weight files, or one .h5 file."""
@@ -37,31 +33,31 @@ def main(argv: list[str] | None = None) -> int:
     return run(export, argv, prog="python -m keras_vaegan.export")
 
 
-def export(arguments: ExportArguments) -> int:
-    """Export as the arguments say.
+def export(options: ExportOptions) -> int:
+    """Write a network as a TensorFlow SavedModel with its model card.
+
+    The SavedModel needs TensorFlow alone. Resizing, alignment, normalisation and their inverse
+    are inside.
 
     Raises:
         InputError: another format, bad weights, or an output folder that holds something.
     """
-    if arguments.format != "savedmodel":
+    if options.format != "savedmodel":
         raise InputError(
-            f"--format {arguments.format} is not written: expected savedmodel; convert its folder "
+            f"--format {options.format} is not written: expected savedmodel; convert its folder "
             "with tf2onnx, or the TensorFlow Lite converter with its select operations"
         )
+    import_tensorflow()
     from keras_vaegan.export.saved_model import MODEL_CARD, export_saved_model
 
     signatures = export_saved_model(
-        arguments.weights,
-        arguments.out,
-        arguments.direction,
-        arguments.tile,
-        arguments.training_data,
+        options.weights,
+        options.out,
+        options.direction,
+        options.tile,
+        options.training_data,
     )
-    size = sum(path.stat().st_size for path in arguments.out.rglob("*") if path.is_file())
-    print(f"wrote {arguments.out}: {size / 1e6:.1f} MB, signatures {', '.join(signatures)}")
-    print(f"model card: {arguments.out / MODEL_CARD}")
+    size = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file())
+    print(f"wrote {options.out}: {size / 1e6:.1f} MB, signatures {', '.join(signatures)}")
+    print(f"model card: {options.out / MODEL_CARD}")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from keras_vaegan.commands.shell import run
+from keras_vaegan.commands.shell import CommandOptions, run
 from keras_vaegan.errors import InputError
 
 
-@dataclass(frozen=True)
-class PhantomArguments:
-    """Write procedural heads: CT and MRI slices, or four MRI contrasts as NIfTI cases."""
+@dataclass(frozen=True, kw_only=True)
+class PhantomOptions(CommandOptions):
+    """Options of `phantom`."""
 
     out: Path
     """Folder to write trainA, trainB, testA and testB, or a folder a case, into."""
@@ -35,41 +35,37 @@ def main(argv: list[str] | None = None) -> int:
     return run(write, argv, prog="python -m keras_vaegan.phantom")
 
 
-def write(arguments: PhantomArguments) -> int:
-    """Write the phantom as the arguments say.
+def write(options: PhantomOptions) -> int:
+    """Write procedural heads: CT and MRI slices, or four MRI contrasts as NIfTI cases.
 
     Raises:
         InputError: refused values, or an output folder that is not empty or not writable.
     """
-    if arguments.kind == "brats":
-        return _write_cases(arguments)
+    if options.kind == "brats":
+        return _write_cases(options)
     from keras_vaegan.phantom.rendering import PhantomSet, write_phantom_folders
 
-    given = {name: getattr(arguments, name) for name in ("count", "size", "seed", "contrast")}
+    given = {name: getattr(options, name) for name in ("count", "size", "seed", "contrast")}
     settings = PhantomSet(**{name: value for name, value in given.items() if value is not None})
-    counts = write_phantom_folders(arguments.out, settings)
+    counts = write_phantom_folders(options.out, settings)
     listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-    print(f"wrote {arguments.out}: {listed}")
+    print(f"wrote {options.out}: {listed}")
     return 0
 
 
-def _write_cases(arguments: PhantomArguments) -> int:
+def _write_cases(options: PhantomOptions) -> int:
     """Write NIfTI cases."""
     import os
 
     from keras_vaegan.phantom.brats import BratsPhantomSet, write_phantom_cases
 
-    if arguments.contrast is not None:
+    if options.contrast is not None:
         raise InputError(
-            f"--contrast {arguments.contrast} given with --kind brats: expected it with --kind "
+            f"--contrast {options.contrast} given with --kind brats: expected it with --kind "
             "folders only, cases have all contrasts; drop it"
         )
-    given = {name: getattr(arguments, name) for name in ("count", "size", "seed")}
+    given = {name: getattr(options, name) for name in ("count", "size", "seed")}
     settings = BratsPhantomSet(**{name: v for name, v in given.items() if v is not None})
-    count = write_phantom_cases(arguments.out, settings, min(os.cpu_count() or 1, settings.count))
-    print(f"wrote {arguments.out}: {count} cases")
+    count = write_phantom_cases(options.out, settings, min(os.cpu_count() or 1, settings.count))
+    print(f"wrote {options.out}: {count} cases")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

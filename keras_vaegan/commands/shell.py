@@ -1,63 +1,75 @@
-"""The shell around every command: arguments in, one-line errors and exit statuses out."""
+"""The shell around every command: options and YAML files in, one-line errors and statuses out."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import functools
-import importlib.abc
-import importlib.util
-import inspect
-import io
 import os
-import re
 import sys
 import tempfile
+import textwrap
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-import tyro
+import yaml
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.config import Dict
 
 from keras_vaegan.errors import InputError
 
 BAD_INPUT = 2
 INTERRUPTED = 130
 QUIET_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "3", "GRPC_VERBOSITY": "ERROR"}
+LABEL_WIDTH = 26
 
-_ANSI_CODE = re.compile(r"\x1b\[[0-9;]*m")
-_HINTS = {"Perhaps you meant": "perhaps you meant", "Argument helptext": "expected"}
-_RULE = re.compile(r"^[╭╰│]?[ ─]*[-─]{3,}[ │╮╯]*$|^╭─ ")  # also the box's edges
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class CommandOptions:
+    """What every command's dataclass of options inherits; its fields become `--options`."""
+
+    config: Path | None = None
+    """YAML file of options by name; those of the command line win."""
 
 
 def run(
-    function: Callable[..., Any], argv: Sequence[str] | None = None, prog: str | None = None
+    command: Callable[..., Any] | Mapping[str, Callable[..., Any]],
+    argv: Sequence[str] | None,
+    prog: str,
 ) -> int:
     """Run a command with arguments from the command line.
 
-    The parameters of `function` become options. A single parameter annotated with a dataclass
-    stands for its fields: `main(options: TrainOptions)` takes `--preset`, not `--options.preset`.
-
     Args:
-        function: The command. It raises `InputError` for a user's mistake, and may return an exit
-            status; anything else it returns counts as success.
+        command: A function of some `CommandOptions`, whose docstring is the help text; other
+            parameters are positional arguments. Or such functions by the name of their action.
+            A function raises `InputError` for a user's mistake and may return an exit status;
+            anything else it returns counts as success.
         argv: Arguments without the program's name; None takes `sys.argv[1:]`.
-        prog: Program name in help and errors; None derives it from how Python was started.
+        prog: Program name in help and errors.
 
     Returns:
         The exit status.
 
     Raises:
-        SystemExit: status 0 after `--help`; 2 after bad arguments or an `InputError`, with one
-            line on standard error; 130 after Ctrl-C.
+        SystemExit: status 2 after bad arguments or an `InputError`, with one line on standard
+            error; 130 after Ctrl-C.
     """
-    for name, value in QUIET_TENSORFLOW.items():
-        os.environ.setdefault(name, value)
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
-        with _quiet_import("tensorflow"):
-            result = parse(function, argv, prog or _program_name())()
+        if isinstance(command, Mapping) and not argv:
+            raise InputError(
+                f"no action given: expected {' or '.join(command)}; run `{prog} --help`"
+            )
+        call, bound, _ = _build_app(command, prog).parse_args(
+            argv, print_error=False, exit_on_error=False
+        )
+        result = call(*bound.args, **bound.kwargs)
+    except CycloptsError as error:
+        message = str(error).rstrip(".?")
+        fail(f"{message[:1].lower()}{message[1:]}; run `{prog} --help` for what is expected")
     except InputError as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -66,155 +78,33 @@ def run(
     return result if isinstance(result, int) else 0
 
 
-def parse(function: Callable[..., Any], argv: Sequence[str], prog: str) -> Callable[[], Any]:
-    """Bind command-line arguments to `function` without calling it.
-
-    Args:
-        function, argv, prog: As in `run`.
-
-    Returns:
-        `function` with its arguments bound.
-
-    Raises:
-        InputError: the arguments do not fit.
-        SystemExit: status 0 after `--help`.
-    """
-    options = _options_class(function)
-    errors = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(errors):
-            parsed = tyro.cli(
-                options or _binder(function),
-                args=list(argv),
-                prog=prog,
-                config=(tyro.conf.FlagCreatePairsOff,),
-            )
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        raise InputError(condense_parser_error(errors.getvalue(), prog)) from None
-    return functools.partial(function, parsed) if options else parsed
-
-
-def condense_parser_error(text: str, prog: str) -> str:
-    """Turn the parser's boxed report into one line.
-
-    Args:
-        text: What tyro wrote to standard error: a titled box whose parts are set off by rules.
-            Text of another form becomes one line as it is.
-        prog: Program name, to point at its help.
-
-    Returns:
-        One line: what was received, what was expected, where to read on.
-    """
-    lines = [_ANSI_CODE.sub("", line).rstrip() for line in text.splitlines()]
-    parts: list[list[str]] = [[]]
-    for line in lines:
-        if _RULE.match(line):
-            parts.append([])
-        else:
-            parts[-1].append(line[2:].rstrip("│ "))
-    parts = [part for part in parts[1:] if any(part)] or [lines]
-    body = parts[0]
-    summary = _first_paragraph(body)
-    if summary.startswith("Missing from"):
-        summary = "missing " + ", ".join(_option_lines(body))
-    else:
-        summary = summary.removeprefix("Error parsing ").rstrip(".")
-        summary = summary[:1].lower() + summary[1:]
-    for part in parts[1:]:
-        lead = next((lead for lead in _HINTS if part and part[0].startswith(lead)), None)
-        if lead:
-            summary += f"; {_HINTS[lead]} {' or '.join(_option_lines(part))}"
-    return f"{summary}; run `{prog} --help` for what is expected"
-
-
 def fail(message: str) -> NoReturn:
     """Print `error: message` as one line on standard error and exit with status 2."""
     print("error:", " ".join(message.split()), file=sys.stderr)
     sys.exit(BAD_INPUT)
 
 
-def _first_paragraph(lines: Sequence[str]) -> str:
-    """Join the lines up to the first blank one."""
-    words: list[str] = []
-    for line in lines:
-        if not line.strip():
-            if words:
-                break
-            continue
-        words += line.split()
-    return " ".join(words)
+def import_tensorflow() -> None:
+    """Import TensorFlow without what its C++ code prints before any log level counts.
 
-
-def _option_lines(lines: Sequence[str]) -> list[str]:
-    """Pick the lines that name an option, such as `--data PATH`; help text is indented deeper."""
-    return [" ".join(line.split()) for line in lines if re.match(r" {4}[^ (]", line)]
-
-
-def _options_class(function: Callable[..., Any]) -> type | None:
-    """Find the dataclass that is a function's only parameter."""
-    if inspect.isclass(function):
-        return None
-    parameters = inspect.signature(function).parameters
-    if len(parameters) != 1:
-        return None
-    hint = typing.get_type_hints(function).get(next(iter(parameters)))
-    return hint if inspect.isclass(hint) and dataclasses.is_dataclass(hint) else None
-
-
-def _binder(function: Callable[..., Any]) -> Callable[..., Callable[[], Any]]:
-    """Make a function of the same signature that binds its arguments instead of running."""
-
-    @functools.wraps(function)
-    def bind(*args, **kwargs):
-        return functools.partial(function, *args, **kwargs)
-
-    return bind
-
-
-class _QuietFinder(importlib.abc.MetaPathFinder):
-    """Import hook that holds back what one package prints to file descriptor 2 as it loads.
-
-    TensorFlow's C++ code reports its CPU and GPU libraries there before any log level counts.
+    A command calls this once its options are known to be good.
     """
-
-    def __init__(self, package: str) -> None:
-        self.package = package
-
-    def find_spec(self, fullname, path=None, target=None):
-        """Find the package as usual, and wrap its execution."""
-        if fullname != self.package:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
-            spec.loader.exec_module = lambda module: _call_quietly(execute, module)
-        return spec
+    for name, value in QUIET_TENSORFLOW.items():
+        os.environ.setdefault(name, value)
+    if "tensorflow" not in sys.modules:
+        with hold_back_stderr():
+            import tensorflow  # noqa: F401
 
 
-@contextlib.contextmanager
-def _quiet_import(package: str) -> Iterator[None]:
-    """Hold back what `package` prints, should it be imported for the first time in this block."""
-    finder = _QuietFinder(package)
-    if package not in sys.modules:
-        sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        if finder in sys.meta_path:
-            sys.meta_path.remove(finder)
-
-
-def _call_quietly(function: Callable[..., Any], *args: Any) -> None:
-    """Call a function with file descriptor 2 held back; show what came only if the call fails."""
+@contextmanager
+def hold_back_stderr() -> Iterator[None]:
+    """Hold back what lands in file descriptor 2; show it only if the block fails."""
     sys.stderr.flush()
     visible = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
-            function(*args)
+            yield
         except BaseException:
             held.seek(0)
             os.write(visible, held.read())
@@ -224,9 +114,101 @@ def _call_quietly(function: Callable[..., Any], *args: Any) -> None:
             os.close(visible)
 
 
-def _program_name() -> str:
-    """Name the running program as the user would type it."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    if spec is None:
-        return Path(sys.argv[0]).name
-    return f"python -m {spec.name.removesuffix('.__main__')}"
+def read_yaml(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Read a command's options from a file.
+
+    Args:
+        path: YAML file: options by name, with dashes or underscores.
+        names: Every option that the file may set, with dashes.
+
+    Returns:
+        Values by name with dashes; those that are null are left out.
+
+    Raises:
+        InputError: the file cannot be read or holds something else, or an unknown option.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"cannot read --config {path}: {error.strerror}; expected a YAML file of options"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"--config {path} is broken: {error}; expected YAML") from error
+    if not isinstance(data, dict):
+        raise InputError(
+            f"--config {path} holds {type(data).__name__}: expected options by name, such as "
+            "`steps: 100`"
+        )
+    options = {str(name).replace("_", "-"): value for name, value in data.items()}
+    for name in options:
+        if name not in names:
+            close = get_close_matches(name, names, n=1) or names
+            raise InputError(
+                f"--config {path} has an unknown option {name!r}: expected {' or '.join(close)}"
+            )
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _build_app(command: Callable | Mapping[str, Callable], prog: str) -> App:
+    """A command, or several under their names, as a parser."""
+    app = App(
+        name=prog,
+        version_flags=[],
+        help_format="plaintext",
+        help_formatter=_HelpPrinter(),
+        default_parameter=Parameter(negative=()),
+        config=_add_file,
+        result_action="return_value",
+    )
+    app["--help"].show = False
+    if callable(command):
+        app.default(command)
+    else:
+        for name, function in command.items():
+            app.command(function, name=name)
+            app[name]["--help"].show = False
+    return app
+
+
+def _add_file(app: App, commands: tuple[str, ...], arguments) -> None:
+    """Add the options of the file that --config names, and check all whole numbers."""
+    given = [token.value for a in arguments if "--config" in a.names for token in a.tokens]
+    if given:
+        names = [n[2:] for a in arguments for n in a.names if n.startswith("--")]
+        options = read_yaml(Path(given[0]), [name for name in names if name != "config"])
+        Dict(options, source=given[0], use_commands_as_keys=False)(app, commands, arguments)
+    for argument in arguments:
+        if int not in (argument.hint, *typing.get_args(argument.hint)):
+            continue
+        for token in argument.tokens:
+            if not token.value.lstrip("-").isdecimal():
+                origin = "" if token.source == "cli" else f" in {token.source}"
+                raise InputError(f"{argument.name} {token.value}{origin}: expected a whole number")
+
+
+class _HelpPrinter:
+    """Prints a help text without boxes and colours; cyclopts calls it once a part."""
+
+    def render_usage(self, console, _, usage) -> None:
+        """Print how the command is called."""
+        console.print(f"usage: {usage}", markup=False, highlight=False, soft_wrap=True)
+
+    def __call__(self, console, _, panel) -> None:
+        """Print the options, or the actions."""
+        blank = " " * LABEL_WIDTH
+        lines = [f"{panel.title.lower()}:"] if panel.entries else []
+        for entry in panel.entries:
+            value = "|".join(entry.choices or ()) or entry.metavar or ""
+            label = entry.positional_label or f"{entry.positive_names[0]} {value}".rstrip()
+            text = "".join(part.text for part in console.render(entry.description or ""))
+            if entry.required:
+                text += " (required)"
+            elif entry.default not in (None, "False", "()"):
+                text += f" (default: {entry.default})"
+            label = f"  {label}".ljust(LABEL_WIDTH - 1) + " "
+            filled = textwrap.wrap(" ".join(text.split()), max(30, console.width - LABEL_WIDTH))
+            lines += [label] if len(label) > LABEL_WIDTH or not filled else [label + filled.pop(0)]
+            lines += [blank + line for line in filled]
+        for line in lines:
+            console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)

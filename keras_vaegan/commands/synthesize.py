@@ -1,4 +1,4 @@
-"""Make a missing MRI contrast: `python -m keras_vaegan.synthesize --weights RUN --input CASE`."""
+"""Generate a missing MRI contrast: `python -m keras_vaegan.synthesize --weights RUN --input CASE`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from keras_vaegan.commands.shell import run
+from keras_vaegan.commands.folders import check_samples
+from keras_vaegan.commands.shell import CommandOptions, import_tensorflow, run
 from keras_vaegan.errors import InputError
 
 
-@dataclass(frozen=True)
-class SynthesizeArguments:
-    """Make the contrast that a case lacks from its other three; NIfTI in, NIfTI out."""
+@dataclass(frozen=True, kw_only=True)
+class SynthesizeOptions(CommandOptions):
+    """Options of `synthesize`."""
 
     weights: Path
     """Run folder, or its modality_unet_weights.h5."""
@@ -21,7 +22,7 @@ class SynthesizeArguments:
     output: Path
     """File to write (.nii.gz or .nii), in the grid and header of the closest input."""
     target: Literal["flair", "t1", "t1ce", "t2"] | None = None
-    """Contrast to make; by default what the weights make, or what is missing."""
+    """Contrast to generate; by default the one that the weights generate, or what is missing."""
     samples: int = 0
     """Latent samples to average; also writes their deviation as NAME_std.nii.gz."""
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
@@ -33,20 +34,22 @@ def main(argv: list[str] | None = None) -> int:
     return run(synthesize, argv, prog="python -m keras_vaegan.synthesize")
 
 
-def synthesize(arguments: SynthesizeArguments) -> int:
-    """Synthesise as the arguments say; a file of the target in the folder is not looked at.
+def synthesize(options: SynthesizeOptions) -> int:
+    """Generate the contrast that a case lacks from its other three; NIfTI in, NIfTI out.
+
+    A file of the target in the folder is not looked at.
 
     Raises:
         InputError: bad weights, case or output.
     """
-    if arguments.samples < 0 or arguments.samples == 1:
-        raise InputError(f"--samples {arguments.samples}: expected 0 (the mean) or at least 2")
+    check_samples(options.samples)
     from keras_vaegan.data.brats import find_scans, read_case
     from keras_vaegan.data.nifti import write_nifti
     from keras_vaegan.systems.modality.slices import list_inputs
 
-    found = find_scans(arguments.input)
-    check_output(arguments.output, list(found.values()))
+    found = find_scans(options.input)
+    check_output(options.output, list(found.values()))
+    import_tensorflow()
     from keras_vaegan.systems.modality.synthesizer import (
         Synthesizer,
         choose_reference,
@@ -54,19 +57,19 @@ def synthesize(arguments: SynthesizeArguments) -> int:
         restore_volume,
     )
 
-    synthesizer = Synthesizer.load(arguments.weights, arguments.precision)
-    target = synthesizer.choose_target(set(found), arguments.target)
-    case = read_case(arguments.input, list_inputs(target), percentiles=synthesizer.data.percentiles)
-    image, deviation = synthesizer.synthesize(case, target, arguments.samples)
+    synthesizer = Synthesizer.load(options.weights, options.precision)
+    target = synthesizer.choose_target(set(found), options.target)
+    case = read_case(options.input, list_inputs(target), percentiles=synthesizer.data.percentiles)
+    image, deviation = synthesizer.synthesize(case, target, options.samples)
     reference = choose_reference(case, target)
-    write_nifti(arguments.output, restore_volume(image, case, reference), reference.header)
+    write_nifti(options.output, restore_volume(image, case, reference), reference.header)
     if deviation is not None:
         header = reference.header.copy()
         header.set_data_dtype("float32")
         header.set_slope_inter(1, 0)
-        path = name_deviation(arguments.output)
+        path = name_deviation(options.output)
         write_nifti(path, restore_deviation(deviation, reference), header)
-    print(f"wrote {target} to {arguments.output}, in the range of {reference.path.name}")
+    print(f"wrote {target} to {options.output}, in the range of {reference.path.name}")
     return 0
 
 
@@ -87,7 +90,3 @@ def name_deviation(output: Path) -> Path:
     """NAME.nii.gz -> NAME_std.nii.gz."""
     suffix = output.name[len(output.name.lower().removesuffix(".gz").removesuffix(".nii")) :]
     return output.with_name(output.name.removesuffix(suffix) + "_std" + suffix)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,35 +1,26 @@
-"""Train a translator: `python -m keras_vaegan.train --preset NAME --data DIR --out RUN`."""
+"""Train a network: `python -m keras_vaegan.train --preset NAME --data DIR --out RUN`."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from keras_vaegan.commands.shell import run
-from keras_vaegan.config.base import config_to_json, resize_config
+from keras_vaegan.commands.shell import CommandOptions, import_tensorflow, run
+from keras_vaegan.config.base import config_to_json
 from keras_vaegan.errors import InputError
-from keras_vaegan.systems.cyclegan.config import CycleGANConfig
-from keras_vaegan.systems.modality.config import ModalityConfig
-from keras_vaegan.systems.registry import get_preset
+from keras_vaegan.systems.registry import SYSTEMS, find_system, get_preset
 
 SIGNALLED = 128  # plus the signal: 130 for Ctrl-C, 143 for SIGTERM
 DEFAULT_PRESET = "vae_cyclegan_small"
-LOSS_OPTIONS = (
-    "cycle_weight",
-    "ssim_weight",
-    "identity_weight",
-    "adversarial_weight",
-    "discriminator_gradients",
-)
-CYCLEGAN_OPTIONS = ("image_size", "skip_levels", "align", "recompute", *LOSS_OPTIONS)
-MODALITY_OPTIONS = ("target",)
+SHARED_FIELDS = {name: name for name in ("steps", "batch_size", "precision", "seed")}
+FIXED_IN_A_RUN = ("generator.", "data.")
 
 
-@dataclass(frozen=True)
-class TrainArguments:
-    """Train a preset on a folder of images."""
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(CommandOptions):
+    """Options of `train`; those that only some systems have are named in `System.options`."""
 
     data: Path
     """Folder that holds trainA (CT) and trainB (MRI), or a parent of it; for rrdbnet, of any
@@ -65,7 +56,7 @@ class TrainArguments:
     align: Literal["none", "head"] | None = None
     """Crop every image to the head's bounding box first."""
     target: Literal["t1", "t1ce", "t2", "flair", "any"] | None = None
-    """Contrast that modality_unet makes; any for one network that makes all four."""
+    """Contrast that modality_unet generates; any for one network that generates all four."""
     recompute: bool = False
     """Run generators again for their gradients: less memory, more time."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] | None = None
@@ -87,8 +78,8 @@ def main(argv: list[str] | None = None) -> int:
     return run(train, argv, prog="python -m keras_vaegan.train")
 
 
-def train(arguments: TrainArguments) -> int:
-    """Train as the arguments say.
+def train(options: TrainOptions) -> int:
+    """Train a preset on a folder of data.
 
     Returns:
         0, or 128 and the signal's number where one ended the run early (everything is saved then).
@@ -96,135 +87,108 @@ def train(arguments: TrainArguments) -> int:
     Raises:
         InputError: contradictory options, bad data, or a run folder that cannot be used.
     """
-    config = resolve_config(arguments)
-    if arguments.dry_run:
+    config = resolve_config(options)
+    if options.dry_run:
         print(config_to_json(config))
         return 0
-    from keras_vaegan.training.run_config import is_run
+    from keras_vaegan.training.run_folder import is_run
 
-    if is_run(arguments.out) and not arguments.resume:
+    if is_run(options.out) and not options.resume:
         raise InputError(
-            f"{arguments.out} already holds a run: expected a new folder; choose another --out "
+            f"{options.out} already holds a run: expected a new folder; choose another --out "
             "or add --resume"
         )
+    import_tensorflow()
     from keras_vaegan.training.distribution import make_strategy, use_determinism
     from keras_vaegan.training.run import train_run
 
-    strategy = make_strategy(arguments.strategy)
-    if arguments.deterministic:
+    strategy = make_strategy(options.strategy)
+    if options.deterministic:
         use_determinism(config.seed)
     with strategy.scope():
         received = train_run(
-            config,
-            arguments.data,
-            arguments.out,
-            arguments.resume,
-            arguments.minutes,
-            arguments.epochs,
+            config, options.data, options.out, options.resume, options.minutes, options.epochs
         )
     return SIGNALLED + received if received else 0
 
 
-def resolve_config(arguments: TrainArguments):
-    """Preset (or the resumed run's config) with the arguments' changes.
+def resolve_config(options: TrainOptions) -> Any:
+    """Preset (or the resumed run's config) with the options' changes.
 
     Raises:
         InputError: contradictory or refused values.
     """
-    if arguments.steps is not None and arguments.epochs is not None:
+    if options.steps is not None and options.epochs is not None:
         raise InputError("--steps and --epochs both given: expected one of them; drop the other")
     for name in ("steps", "epochs", "batch_size", "minutes"):
-        value = getattr(arguments, name)
+        value = getattr(options, name)
         if value is not None and value <= 0:
-            raise InputError(f"--{name.replace('_', '-')} {value}: expected a value above 0")
-    config = get_preset(arguments.preset or DEFAULT_PRESET)
-    if arguments.resume:
-        config = _read_resumed(arguments, config)
-    config = _replace_given(config, arguments, ("steps", "batch_size", "precision", "seed"))
-    if isinstance(config, CycleGANConfig):
-        _refuse_options(config, arguments, MODALITY_OPTIONS, "a modality_unet")
-        if arguments.steps is not None:
-            config = dataclasses.replace(config, epochs=0)
-        return _apply_cyclegan_options(config, arguments)
-    _refuse_options(config, arguments, CYCLEGAN_OPTIONS, "a CycleGAN")
-    if isinstance(config, ModalityConfig):
-        return _apply_modality_options(config, arguments)
+            raise InputError(f"{_flag(name)} {value}: expected a value above 0")
+    config = get_preset(options.preset or DEFAULT_PRESET)
+    if options.resume:
+        config = _read_resumed(options, config)
+    fields = {**SHARED_FIELDS, **find_system(config).options}
+    for name in [*SHARED_FIELDS, *(name for system in SYSTEMS for name in system.options)]:
+        value = getattr(options, name)
+        if value is None or value is False:
+            continue
+        if name not in fields:
+            raise InputError(
+                f"{_flag(name)} given with a {type(config).__name__}: expected it with another "
+                "system's preset; drop it"
+            )
+        config = _replace_field(config, name, fields[name], value, options.resume)
     return config
 
 
-def _read_resumed(arguments: TrainArguments, preset):
+def _read_resumed(options: TrainOptions, preset: Any) -> Any:
     """The config of the run in --out.
 
     Raises:
         InputError: no run, or --preset names another kind of network than the run's.
     """
-    from keras_vaegan.training.run_config import read_run_config
+    from keras_vaegan.training.run_folder import read_run_config
 
-    config = read_run_config(arguments.out)
-    networks = [
-        next(getattr(c, n) for n in ("generator", "model", "network") if hasattr(c, n))
+    config = read_run_config(options.out)
+    own, other = (
+        [type(c.generator), *(getattr(c.generator, n, None) for n in ("filters", "num_blocks"))]
         for c in (config, preset)
-    ]
-    shapes = [
-        [type(n), *(getattr(n, field, None) for field in ("filters", "num_blocks"))]
-        for n in networks
-    ]
-    if arguments.preset and shapes[0] != shapes[1]:
+    )
+    if options.preset and own != other:
         raise InputError(
-            f"--preset {arguments.preset} given with --resume: the run in {arguments.out} has "
+            f"--preset {options.preset} given with --resume: the run in {options.out} has "
             "another network; drop --preset, or train anew into another --out"
         )
     return config
 
 
-def _refuse_options(config, arguments: TrainArguments, names: tuple[str, ...], kind: str) -> None:
-    """Refuse options that only presets of another kind have."""
-    for name in names:
-        if getattr(arguments, name) not in (None, False):
-            raise InputError(
-                f"--{name.replace('_', '-')} given with a {type(config).__name__}: expected it "
-                f"with {kind} preset only; drop it"
-            )
-
-
-def _apply_modality_options(config: ModalityConfig, arguments: TrainArguments) -> ModalityConfig:
-    """A modality network's config with the options that only it has.
+def _replace_field(config: Any, name: str, path: str, value: Any, resume: bool) -> Any:
+    """A config with another value of the field at a dotted path.
 
     Raises:
-        InputError: a resumed run's target would change.
+        InputError: this network has no such field, the value is refused, or a resumed run's
+            network or data would change.
     """
-    if arguments.resume and arguments.target not in (None, config.model.target):
+    *above, field = path.split(".")
+    parts = [config]
+    for part in above:
+        parts.append(getattr(parts[-1], part))
+    if not hasattr(parts[-1], field):
         raise InputError(
-            f"--target {arguments.target} given with --resume: expected the run's own "
-            f"{config.model.target}; drop it or train anew"
+            f"{_flag(name)} given with a {type(parts[-1]).__name__}, which has none: drop it"
         )
-    model = _replace_given(config.model, arguments, MODALITY_OPTIONS)
-    return dataclasses.replace(config, model=model)
-
-
-def _apply_cyclegan_options(config: CycleGANConfig, arguments: TrainArguments) -> CycleGANConfig:
-    """A CycleGAN's config with the options that only it has."""
-    if arguments.image_size is not None:
-        config = resize_config(config, arguments.image_size)
-    if arguments.skip_levels is not None and not hasattr(config.generator, "skip_levels"):
+    current = getattr(parts[-1], field)
+    if resume and path.startswith(FIXED_IN_A_RUN) and value != current:
         raise InputError(
-            f"--skip-levels given with a {type(config.generator).__name__}: expected it with a "
-            "U-Net only; drop it"
+            f"{_flag(name)} {value} given with --resume: expected the run's own {current}; drop "
+            "it, or train anew into another --out"
         )
-    return dataclasses.replace(
-        config,
-        recompute=config.recompute or arguments.recompute,
-        generator=_replace_given(config.generator, arguments, ("skip_levels",)),
-        data=_replace_given(config.data, arguments, ("align",)),
-        losses=_replace_given(config.losses, arguments, LOSS_OPTIONS),
-    )
+    changed = dataclasses.replace(parts.pop(), **{field: value})
+    for part, below in zip(reversed(parts), reversed(above), strict=True):
+        changed = dataclasses.replace(part, **{below: changed})
+    return changed
 
 
-def _replace_given(config, arguments: TrainArguments, names: tuple[str, ...]):
-    """`config` with those of the named fields that the arguments set."""
-    given = {name: getattr(arguments, name) for name in names}
-    return dataclasses.replace(config, **{k: v for k, v in given.items() if v is not None})
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+def _flag(name: str) -> str:
+    """An option as the user types it."""
+    return f"--{name.replace('_', '-')}"

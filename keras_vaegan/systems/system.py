@@ -68,6 +68,23 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class EvaluationOptions:
+    """How trained weights are judged.
+
+    Attributes:
+        protocol: Name of the metric definitions.
+        limit: Images per domain, or cases, at most; None for all.
+        seed: Seed of whatever is drawn.
+        enhance: Super-resolution of (N, H, W, C) in [0, 1] that keeps the shape, or None.
+    """
+
+    protocol: str = "unit"
+    limit: int | None = None
+    seed: int = 0
+    enhance: Callable[[np.ndarray], np.ndarray] | None = None
+
+
+@dataclass(frozen=True)
 class Exportable:
     """A network ready to be written for other programs.
 
@@ -100,6 +117,7 @@ class System:
         weight_files: Name of the weight file of each role, in a run folder and in `best/`.
         options: The options of `train` that only some systems have, and the field of the run's
             config that each sets, such as {"align": "data.align"}.
+        takes_enhancer: Whether `evaluate` also judges images after a super-resolution.
     """
 
     config_type: ClassVar[type]
@@ -107,6 +125,7 @@ class System:
     presets: ClassVar[tuple[Callable[[], Any], ...]]
     weight_files: ClassVar[Mapping[str, str]]
     options: ClassVar[Mapping[str, str]] = {}
+    takes_enhancer: ClassVar[bool] = False
 
     def build_trainer(self, config: Any) -> Trainer:
         """Build and compile the trainer of a run."""
@@ -124,13 +143,13 @@ class System:
         """(name, last step) of the stages of a run, each of which compiles its own step."""
         return [("", config.steps)]
 
-    def evaluate(self, weights: Path, data: Path, options: Any) -> Evaluation:
+    def evaluate(self, weights: Path, data: Path, options: EvaluationOptions) -> Evaluation:
         """Judge the weights of a folder on test data.
 
         Args:
             weights: Run folder, or folder of published weight files.
             data: Folder of test data.
-            options: `protocol`, `limit`, `seed`, `enhance`, as `commands.evaluate` has them.
+            options: How; those that a system has no use for it refuses.
 
         Raises:
             InputError: bad weights, data or options.

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from keras_vaegan.data.folders import spread
+from keras_vaegan.data.folders import find_image_root, spread
+from keras_vaegan.data.image import image_to_unit
+from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.metrics import compute_psnr, compute_ssim
-from keras_vaegan.evaluation.protocols import evaluate_pairs
+from keras_vaegan.evaluation.protocols import evaluate_pairs, get_protocol
 from keras_vaegan.evaluation.realism import evaluate_realism
 from keras_vaegan.evaluation.report import draw_sample_grid
+from keras_vaegan.systems.system import Evaluation, EvaluationOptions
 
 HONEST_NOISE = 0.02
+FEWEST_IMAGES = 4
+GRID_ROWS = 3
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,91 @@ class TranslationResult:
                 values = {key: float(column[index]) for key, column in scores.items()}
                 rows.append({"domain": domain, "name": name, **values})
         return rows
+
+
+def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evaluation:
+    """Judge both generators of a folder of weights on a test set; as `System.evaluate`.
+
+    Raises:
+        InputError: bad weights, data or options.
+    """
+    from keras_vaegan.systems.cyclegan.images import load_test_sets
+    from keras_vaegan.systems.cyclegan.translator import Translator
+
+    get_protocol(options.protocol)
+    if options.limit is not None and options.limit < FEWEST_IMAGES:
+        raise InputError(
+            f"--limit {options.limit}: expected at least {FEWEST_IMAGES} images per domain"
+        )
+    to_ct, to_mri = (Translator.load(weights, name) for name in ("mri2ct", "ct2mri"))
+    if to_ct.data != to_mri.data:
+        raise InputError(
+            f"the two generators of {weights} prepare images differently: expected both from one "
+            "run; check --weights"
+        )
+    sets = load_test_sets(find_image_root(data), to_ct.data, options.limit)
+    names = {"ct": sets["testA"]["names"], "mri": sets["testB"]["names"]}
+    fewest = min(map(len, names.values()))
+    if fewest < FEWEST_IMAGES:
+        raise InputError(
+            f"{data} has a test set of {fewest}: expected at least {FEWEST_IMAGES} images"
+        )
+    result = evaluate_translation(
+        to_ct.translate_batch,
+        to_mri.translate_batch,
+        image_to_unit(sets["testB"]["images"]),
+        image_to_unit(sets["testA"]["images"]),
+        sets["pairs"],
+        options.seed,
+        options.protocol,
+        options.enhance,
+    )
+    metrics = {
+        "protocol": options.protocol,
+        "data": dataclasses.asdict(to_ct.data),
+        "seed": options.seed,
+        **result.metrics,
+    }
+    pictures = {"grid": draw_translation_grid(result, GRID_ROWS)}
+    return Evaluation(metrics, result.per_image_rows(names), pictures, list_figures(metrics))
+
+
+def list_figures(metrics: dict) -> list[str]:
+    """The figures that decide, a line each.
+
+    Args:
+        metrics: As `TranslationResult.metrics`.
+    """
+    lines = []
+    for name in ("ct", "mri"):
+        cycle, honest = (_format_scores(metrics[k][name]) for k in ("cycle", "honest_cycle"))
+        realism = metrics["realism"][name]
+        gaps = realism["gap"].items()
+        gap = ", ".join(f"{k} -" if v is None else f"{k} {v:.2f}" for k, v in gaps)
+        gap += " (-: too few images)" if any(v is None for _, v in gaps) else ""
+        lines.append(
+            f"{name}: cycle {cycle}, honest {honest}, realism gap {gap}, "
+            f"C2ST {realism['c2st_auc']:.3f}"
+        )
+        if metrics["cycle_enhanced"]:
+            enhanced = metrics["cycle_enhanced"][name]
+            lines.append(
+                f"{name}: original vs high-resolution {_format_scores(enhanced)}, BCE "
+                f"{enhanced['bce']:.4f}, AUC-ROC {enhanced['auc_roc']:.4f}, F1 {enhanced['f1']:.4f}"
+            )
+        if metrics["translation"]:
+            truth = metrics["translation"][name]
+            lines.append(
+                f"{name}: MAE against truth {truth['mae']:.4f} (identity "
+                f"{truth['identity']['mae']:.4f}, histogram matching "
+                f"{truth['histogram_matching']['mae']:.4f})"
+            )
+    return lines
+
+
+def _format_scores(scores: dict) -> str:
+    """Mean PSNR and SSIM."""
+    return f"{scores['psnr']['mean']:.2f} dB / {scores['ssim']['mean']:.3f}"
 
 
 def evaluate_translation(

@@ -7,7 +7,13 @@ from pathlib import Path
 from keras_vaegan.config.networks import ResnetGeneratorConfig, VAEUNetConfig
 from keras_vaegan.systems.cyclegan import presets
 from keras_vaegan.systems.cyclegan.config import CycleGANConfig
-from keras_vaegan.systems.system import Evaluation, Exportable, System, TrainingData
+from keras_vaegan.systems.system import (
+    Evaluation,
+    EvaluationOptions,
+    Exportable,
+    System,
+    TrainingData,
+)
 from keras_vaegan.weights.names import CYCLEGAN_FILES
 
 
@@ -24,6 +30,7 @@ class CycleGANSystem(System):
         presets.demo,
     )
     weight_files = CYCLEGAN_FILES
+    takes_enhancer = True
     options = {
         "image_size": "data.image_size",
         "align": "data.align",
@@ -49,7 +56,7 @@ class CycleGANSystem(System):
 
         return load_training_images(config, data)
 
-    def evaluate(self, weights: Path, data: Path, options) -> Evaluation:
+    def evaluate(self, weights: Path, data: Path, options: EvaluationOptions) -> Evaluation:
         from keras_vaegan.systems.cyclegan.evaluation import evaluate_run
 
         return evaluate_run(weights, data, options)

@@ -7,7 +7,13 @@ from pathlib import Path
 from keras_vaegan.config.networks import ModalityUNetConfig
 from keras_vaegan.systems.modality import presets
 from keras_vaegan.systems.modality.config import ModalityConfig
-from keras_vaegan.systems.system import Evaluation, Exportable, System, TrainingData
+from keras_vaegan.systems.system import (
+    Evaluation,
+    EvaluationOptions,
+    Exportable,
+    System,
+    TrainingData,
+)
 from keras_vaegan.weights.names import MODALITY_FILE
 
 
@@ -33,7 +39,7 @@ class ModalitySystem(System):
 
         return load_training_cases(config, data, out, resume)
 
-    def evaluate(self, weights: Path, data: Path, options) -> Evaluation:
+    def evaluate(self, weights: Path, data: Path, options: EvaluationOptions) -> Evaluation:
         from keras_vaegan.systems.modality.evaluation import evaluate_run
 
         return evaluate_run(weights, data, options)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from keras_vaegan.data.folders import spread
 from keras_vaegan.evaluation.metrics import compute_psnr, compute_ssim, summarise
+from keras_vaegan.evaluation.protocols import get_protocol
 from keras_vaegan.evaluation.report import draw_sample_grid
+from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig
 from keras_vaegan.systems.super_resolution.degradation import enlarge_bicubic, shrink
+from keras_vaegan.systems.system import Evaluation, EvaluationOptions
+from keras_vaegan.training.run_folder import is_run, read_run_config
 
 CLOSE_UP = 96
+GRID_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,43 @@ class EnlargementResult:
         }
         count = len(self.images["truth"])
         return [{name: values[i] for name, values in columns.items()} for i in range(count)]
+
+
+def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evaluation:
+    """Judge an RRDBNet on test images, shrunk as its run shrank them; as `System.evaluate`.
+
+    Raises:
+        InputError: bad weights, data or options.
+    """
+    from keras_vaegan.systems.super_resolution.data import find_pictures, load_pictures
+    from keras_vaegan.systems.super_resolution.enhancer import Enhancer
+
+    get_protocol(options.protocol)
+    downsample = "bicubic"
+    if is_run(weights):
+        downsample = read_run_config(weights, SuperResolutionConfig).degradation.downsample
+    enhancer = Enhancer.load(weights, tile=0)
+    figures, rows, pictures, summary = {}, [], {}, []
+    for name, paths in find_pictures(data, test=True).items():
+        images, names = load_pictures(spread(paths, options.limit), enhancer.channels)
+        result = evaluate_enlargement(enhancer.enhance_unit, images, enhancer.scale, downsample)
+        figures[name] = {"n": len(images), **result.summarise()}
+        rows += [
+            {"folder": name, "name": n, **row} for n, row in zip(names, result.rows(), strict=True)
+        ]
+        pictures[name] = draw_enlargements(result, GRID_ROWS)
+        scores = ", ".join(
+            f"{kind} {part['psnr']['mean']:.2f} dB / {part['ssim']['mean']:.3f}"
+            for kind, part in result.summarise().items()
+        )
+        summary.append(f"{name}: {scores} over {len(images)} images, x{enhancer.scale}")
+    metrics = {
+        "protocol": options.protocol,
+        "scale": enhancer.scale,
+        "downsample": downsample,
+        "enlargement": figures,
+    }
+    return Evaluation(metrics, rows, pictures, summary)
 
 
 def evaluate_enlargement(

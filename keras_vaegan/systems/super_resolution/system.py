@@ -7,7 +7,13 @@ from pathlib import Path
 from keras_vaegan.config.networks import RRDBNetConfig
 from keras_vaegan.systems.super_resolution import presets
 from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig
-from keras_vaegan.systems.system import Evaluation, Exportable, System, TrainingData
+from keras_vaegan.systems.system import (
+    Evaluation,
+    EvaluationOptions,
+    Exportable,
+    System,
+    TrainingData,
+)
 from keras_vaegan.weights.names import RRDBNET_FILE
 
 
@@ -38,7 +44,7 @@ class SuperResolutionSystem(System):
             ("adversarial", config.steps),
         ]
 
-    def evaluate(self, weights: Path, data: Path, options) -> Evaluation:
+    def evaluate(self, weights: Path, data: Path, options: EvaluationOptions) -> Evaluation:
         from keras_vaegan.systems.super_resolution.evaluation import evaluate_run
 
         return evaluate_run(weights, data, options)
