@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
+import io
+import warnings
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 from keras_vaegan.errors import InputError
 from keras_vaegan.files import atomic_path
@@ -58,8 +61,8 @@ def read_image(path: str | Path) -> np.ndarray:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
+    _quieten_decoders()
     _check_whole(path, content)
-    _quieten_opencv()
     try:
         image = cv2.imdecode(np.frombuffer(content, "uint8"), cv2.IMREAD_UNCHANGED)
     except cv2.error:
@@ -184,43 +187,24 @@ def _check_whole(path: Path, content: bytes) -> None:
             f"{path} is not an image (starts with {content[:8]!r}): expected PNG, JPEG, TIFF or "
             "BMP content; remove it"
         )
-    cut = (
-        (kind == "PNG" and not _is_whole_png(content))
-        or (kind == "JPEG" and not _is_whole_jpeg(content))
-        or (kind == "BMP" and len(content) < int.from_bytes(content[2:6], "little"))
-    )
-    if cut:
+    if not _is_whole(content, kind):
         raise InputError(
             f"{path} is truncated or damaged: expected a whole {kind} file; replace or remove it"
         )
 
 
-def _is_whole_png(content: bytes) -> bool:
-    """Every chunk up to IEND is there and has its checksum; what follows IEND does not matter."""
-    start = 8
-    while start + 12 <= len(content):
-        end = start + 8 + int.from_bytes(content[start : start + 4], "big")
-        checksum = int.from_bytes(content[end : end + 4], "big")
-        if end + 4 > len(content) or zlib.crc32(content[start + 4 : end]) != checksum:
-            return False
-        if content[start + 4 : start + 8] == b"IEND":
-            return True
-        start = end + 4
-    return False
-
-
-def _is_whole_jpeg(content: bytes) -> bool:
-    """An end marker follows the first scan; a thumbnail's, inside the header, does not count."""
-    start = 2
-    while start + 4 <= len(content) and content[start] == 0xFF:
-        if content[start + 1] == 0xFF:  # fill byte
-            start += 1
-            continue
-        scan = content[start + 1] == 0xDA
-        start += 2 + int.from_bytes(content[start + 2 : start + 4], "big")
-        if scan:
-            return b"\xff\xd9" in content[start:]
-    return False
+def _is_whole(content: bytes, kind: str) -> bool:
+    """Whether Pillow finds all of a file: OpenCV fills what a PNG or a JPEG lacks with gray."""
+    try:
+        if kind == "PNG":
+            PngImageFile(io.BytesIO(content)).verify()
+        elif kind == "JPEG":
+            image = JpegImageFile(io.BytesIO(content))
+            image.draft(None, (1, 1))  # an eighth of the size: all bytes read, few pixels made
+            image.load()
+    except Exception:  # a damaged file may raise anything
+        return False
+    return kind != "BMP" or len(content) >= int.from_bytes(content[2:6], "little")
 
 
 def _to_known_dtype(image: np.ndarray, path: Path) -> np.ndarray:
@@ -251,8 +235,9 @@ def _to_gray_or_rgb(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[..., ::-1])
 
 
-def _quieten_opencv() -> None:
-    """Keep OpenCV's own decoder messages off the terminal: the one line that we raise says it."""
+def _quieten_decoders() -> None:
+    """Keep the decoders' own messages off the terminal: the one line that is raised says it."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     logging = getattr(cv2.utils, "logging", None)
     if logging is not None:
         logging.setLogLevel(logging.LOG_LEVEL_SILENT)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from skimage.metrics import structural_similarity
+from sklearn.metrics import auc, f1_score, roc_curve
 
 PSNR_CEILING = 100.0
 LABEL_THRESHOLD = 0.5
@@ -52,15 +53,17 @@ def compute_ssim(original: np.ndarray, reconstruction: np.ndarray) -> np.ndarray
 
     Reference: Wang et al. 2004, "Image Quality Assessment".
     """
-    pairs = zip(*(map(_to_gray, _as_pair(original, reconstruction))), strict=True)
+    pairs = zip(*map(_to_gray, _as_pair(original, reconstruction)), strict=True)
     inner = slice(_SSIM_BORDER, -_SSIM_BORDER)
-    return np.array([
-        structural_similarity(
-            first, second, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
-            data_range=1.0, full=True,
-        )[1][inner, inner].mean()
-        for first, second in pairs
-    ])  # fmt: skip
+    return np.array([map_ssim(*pair)[inner, inner].mean() for pair in pairs])
+
+
+def map_ssim(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Structural similarity around every pixel of two (H, W) float64 images, as `compute_ssim`."""
+    return structural_similarity(
+        first, second, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+        data_range=1.0, full=True,
+    )[1]  # fmt: skip
 
 
 def compute_mae(original: np.ndarray, reconstruction: np.ndarray) -> float:
@@ -85,8 +88,9 @@ def compute_f1(original: np.ndarray, reconstruction: np.ndarray) -> float | None
     label, predicted = (
         _to_gray(image) >= LABEL_THRESHOLD for image in _as_pair(original, reconstruction)
     )
-    positives = label.sum() + predicted.sum()
-    return float(2 * (label & predicted).sum() / positives) if positives else None
+    labels, predictions, counts = _pool(label, predicted)
+    score = f1_score(labels, predictions, sample_weight=counts, zero_division=np.nan)
+    return None if np.isnan(score) else float(score)
 
 
 def compute_auc_roc(original: np.ndarray, reconstruction: np.ndarray) -> float | None:
@@ -98,15 +102,12 @@ def compute_auc_roc(original: np.ndarray, reconstruction: np.ndarray) -> float |
         The area; None where one class is missing.
     """
     original, reconstruction = map(_to_gray, _as_pair(original, reconstruction))
-    levels = np.clip(reconstruction, 0, 1) * (RANK_LEVELS - 1)
-    levels = np.round(levels).astype(np.int64).ravel()
-    label = original.ravel() >= LABEL_THRESHOLD
-    positive = np.bincount(levels[label], minlength=RANK_LEVELS).astype(np.float64)
-    negative = np.bincount(levels[~label], minlength=RANK_LEVELS).astype(np.float64)
-    if not positive.sum() or not negative.sum():
+    levels = np.round(np.clip(reconstruction, 0, 1) * (RANK_LEVELS - 1)).astype("int64")
+    labels, levels, counts = _pool(original >= LABEL_THRESHOLD, levels)
+    if len(np.unique(labels)) < 2:
         return None
-    below = np.cumsum(negative) - negative
-    return float((positive * (below + negative / 2)).sum() / (positive.sum() * negative.sum()))
+    false, true, _ = roc_curve(labels, levels, sample_weight=counts, drop_intermediate=False)
+    return float(auc(false, true))
 
 
 def compute_auc_roc_per_image(original: np.ndarray, reconstruction: np.ndarray) -> dict:
@@ -137,3 +138,13 @@ def _as_pair(original: np.ndarray, reconstruction: np.ndarray) -> tuple[np.ndarr
 def _to_gray(images: np.ndarray) -> np.ndarray:
     """(N, H, W[, C]) -> (N, H, W)."""
     return images.mean(axis=-1) if images.ndim == 4 else images
+
+
+def _pool(label: np.ndarray, level: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pixels of one label and level taken together: (K,) labels, levels and their numbers.
+
+    Scikit-learn sorts what it gets: millions of pixels take it a minute, these a moment.
+    """
+    counts = np.bincount((label * RANK_LEVELS + level).ravel())
+    found = np.flatnonzero(counts)
+    return found // RANK_LEVELS, found % RANK_LEVELS, counts[found]
