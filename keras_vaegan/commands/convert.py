@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from keras_vaegan.commands.shell import CommandOptions, import_tensorflow, run
@@ -23,12 +24,6 @@ class RewriteOptions(CommandOptions):
 
 NO_OPTIONS = CommandOptions()
 NO_REWRITE_OPTIONS = RewriteOptions()
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command. Returns the exit status."""
-    actions = {"inspect": inspect, "keras": rewrite, "esrgan": convert_esrgan}
-    return run(actions, argv, prog="python -m keras_vaegan.convert")
 
 
 def inspect(file: Path, options: CommandOptions = NO_OPTIONS) -> int:
@@ -137,3 +132,7 @@ def _read_pairs(items: tuple[str, ...], option: str, example: str) -> dict[str, 
             raise InputError(f"{option} {item!r}: expected NAME=VALUE, such as {example}")
         pairs[name] = value
     return pairs
+
+
+ACTIONS = {"inspect": inspect, "keras": rewrite, "esrgan": convert_esrgan}
+main = partial(run, ACTIONS, prog="python -m keras_vaegan.convert")

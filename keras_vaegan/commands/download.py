@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from keras_vaegan.commands.shell import CommandOptions, run
@@ -25,11 +26,6 @@ class DownloadOptions(CommandOptions):
 
 
 DEFAULTS = DownloadOptions()
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command. Returns the exit status."""
-    return run(download, argv, prog="python -m keras_vaegan.download")
 
 
 def download(options: DownloadOptions = DEFAULTS) -> Path:
@@ -94,3 +90,6 @@ def _first_line(error: BaseException) -> str:
     """Say an exception in one line."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+main = partial(run, download, prog="python -m keras_vaegan.download")

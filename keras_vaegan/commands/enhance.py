@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from keras_vaegan.commands.folders import run_jobs
@@ -27,11 +28,6 @@ class EnhanceOptions(CommandOptions):
     """Average the result down to the input's size."""
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command. Returns the exit status."""
-    return run(enhance, argv, prog="python -m keras_vaegan.enhance")
-
-
 def enhance(options: EnhanceOptions) -> int:
     """Enlarge one image or a folder of images with an RRDBNet; the bit depth stays as it is.
 
@@ -53,3 +49,6 @@ def enhance(options: EnhanceOptions) -> int:
     done, total = run_jobs(options.input, options.output, load, write_image)
     print(f"enhanced {done} of {total} images to {options.output}")
     return 0
+
+
+main = partial(run, enhance, prog="python -m keras_vaegan.enhance")

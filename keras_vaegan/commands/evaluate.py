@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from keras_vaegan.commands.shell import CommandOptions, import_tensorflow, run
@@ -30,11 +31,6 @@ class EvaluateOptions(CommandOptions):
     """RRDBNet weight file: also compare the enlarged and averaged-back cycle with the original."""
     seed: int = 0
     """Seed of the honest cycle's noise and the realism splits."""
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command. Returns the exit status."""
-    return run(evaluate, argv, prog="python -m keras_vaegan.evaluate")
 
 
 def evaluate(options: EvaluateOptions) -> int:
@@ -113,3 +109,6 @@ def write_results(options: EvaluateOptions, result: Evaluation) -> None:
     if is_run(options.weights):
         write_metrics(options.weights, metrics)
     print(f"report: {options.out / 'report.html'}")
+
+
+main = partial(run, evaluate, prog="python -m keras_vaegan.evaluate")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -26,11 +27,6 @@ class ExportOptions(CommandOptions):
     """Tile of an enlarging network in input pixels; 0 for the whole image at once."""
     training_data: str | None = None
     """What the network was trained on, for the model card."""
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command. Returns the exit status."""
-    return run(export, argv, prog="python -m keras_vaegan.export")
 
 
 def export(options: ExportOptions) -> int:
@@ -61,3 +57,6 @@ def export(options: ExportOptions) -> int:
     print(f"wrote {options.out}: {size / 1e6:.1f} MB, signatures {', '.join(signatures)}")
     print(f"model card: {options.out / MODEL_CARD}")
     return 0
+
+
+main = partial(run, export, prog="python -m keras_vaegan.export")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -28,11 +29,6 @@ class PhantomOptions(CommandOptions):
     """Equal seeds write equal files."""
     contrast: Literal["t1", "t2", "mixture"] | None = None
     """MRI contrast of the folders (t1); a mixture makes the truth of a CT ambiguous."""
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command. Returns the exit status."""
-    return run(write, argv, prog="python -m keras_vaegan.phantom")
 
 
 def write(options: PhantomOptions) -> int:
@@ -69,3 +65,6 @@ def _write_cases(options: PhantomOptions) -> int:
     count = write_phantom_cases(options.out, settings, min(os.cpu_count() or 1, settings.count))
     print(f"wrote {options.out}: {count} cases")
     return 0
+
+
+main = partial(run, write, prog="python -m keras_vaegan.phantom")

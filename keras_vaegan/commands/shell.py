@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import textwrap
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,7 +21,6 @@ from keras_vaegan.errors import InputError
 BAD_INPUT = 2
 INTERRUPTED = 130
 QUIET_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "3", "GRPC_VERBOSITY": "ERROR"}
-LABEL_WIDTH = 26
 
 
 @Parameter(name="*")
@@ -37,7 +34,8 @@ class CommandOptions:
 
 def run(
     command: Callable[..., Any] | Mapping[str, Callable[..., Any]],
-    argv: Sequence[str] | None,
+    argv: Sequence[str] | None = None,
+    *,
     prog: str,
 ) -> int:
     """Run a command with arguments from the command line.
@@ -114,18 +112,17 @@ def hold_back_stderr() -> Iterator[None]:
             os.close(visible)
 
 
-def read_yaml(path: Path, names: Sequence[str]) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
     """Read a command's options from a file.
 
     Args:
         path: YAML file: options by name, with dashes or underscores.
-        names: Every option that the file may set, with dashes.
 
     Returns:
         Values by name with dashes; those that are null are left out.
 
     Raises:
-        InputError: the file cannot be read or holds something else, or an unknown option.
+        InputError: the file cannot be read, or holds something else.
     """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -140,14 +137,7 @@ def read_yaml(path: Path, names: Sequence[str]) -> dict[str, Any]:
             f"--config {path} holds {type(data).__name__}: expected options by name, such as "
             "`steps: 100`"
         )
-    options = {str(name).replace("_", "-"): value for name, value in data.items()}
-    for name in options:
-        if name not in names:
-            close = get_close_matches(name, names, n=1) or names
-            raise InputError(
-                f"--config {path} has an unknown option {name!r}: expected {' or '.join(close)}"
-            )
-    return {name: value for name, value in options.items() if value is not None}
+    return {str(k).replace("_", "-"): value for k, value in data.items() if value is not None}
 
 
 def _build_app(command: Callable | Mapping[str, Callable], prog: str) -> App:
@@ -155,8 +145,6 @@ def _build_app(command: Callable | Mapping[str, Callable], prog: str) -> App:
     app = App(
         name=prog,
         version_flags=[],
-        help_format="plaintext",
-        help_formatter=_HelpPrinter(),
         default_parameter=Parameter(negative=()),
         config=_add_file,
         result_action="return_value",
@@ -175,8 +163,7 @@ def _add_file(app: App, commands: tuple[str, ...], arguments) -> None:
     """Add the options of the file that --config names, and check all whole numbers."""
     given = [token.value for a in arguments if "--config" in a.names for token in a.tokens]
     if given:
-        names = [n[2:] for a in arguments for n in a.names if n.startswith("--")]
-        options = read_yaml(Path(given[0]), [name for name in names if name != "config"])
+        options = read_yaml(Path(given[0]))
         Dict(options, source=given[0], use_commands_as_keys=False)(app, commands, arguments)
     for argument in arguments:
         if int not in (argument.hint, *typing.get_args(argument.hint)):
@@ -185,30 +172,3 @@ def _add_file(app: App, commands: tuple[str, ...], arguments) -> None:
             if not token.value.lstrip("-").isdecimal():
                 origin = "" if token.source == "cli" else f" in {token.source}"
                 raise InputError(f"{argument.name} {token.value}{origin}: expected a whole number")
-
-
-class _HelpPrinter:
-    """Prints a help text without boxes and colours; cyclopts calls it once a part."""
-
-    def render_usage(self, console, _, usage) -> None:
-        """Print how the command is called."""
-        console.print(f"usage: {usage}", markup=False, highlight=False, soft_wrap=True)
-
-    def __call__(self, console, _, panel) -> None:
-        """Print the options, or the actions."""
-        blank = " " * LABEL_WIDTH
-        lines = [f"{panel.title.lower()}:"] if panel.entries else []
-        for entry in panel.entries:
-            value = "|".join(entry.choices or ()) or entry.metavar or ""
-            label = entry.positional_label or f"{entry.positive_names[0]} {value}".rstrip()
-            text = "".join(part.text for part in console.render(entry.description or ""))
-            if entry.required:
-                text += " (required)"
-            elif entry.default not in (None, "False", "()"):
-                text += f" (default: {entry.default})"
-            label = f"  {label}".ljust(LABEL_WIDTH - 1) + " "
-            filled = textwrap.wrap(" ".join(text.split()), max(30, console.width - LABEL_WIDTH))
-            lines += [label] if len(label) > LABEL_WIDTH or not filled else [label + filled.pop(0)]
-            lines += [blank + line for line in filled]
-        for line in lines:
-            console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)

@@ -1,8 +1,9 @@
-"""Generate a missing MRI contrast: `python -m keras_vaegan.synthesize --weights RUN --input CASE`."""
+"""A missing MRI contrast: `python -m keras_vaegan.synthesize --weights RUN --input CASE`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -27,11 +28,6 @@ class SynthesizeOptions(CommandOptions):
     """Latent samples to average; also writes their deviation as NAME_std.nii.gz."""
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
     """Numeric precision; auto picks bfloat16 where the hardware has it."""
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command. Returns the exit status."""
-    return run(synthesize, argv, prog="python -m keras_vaegan.synthesize")
 
 
 def synthesize(options: SynthesizeOptions) -> int:
@@ -90,3 +86,6 @@ def name_deviation(output: Path) -> Path:
     """NAME.nii.gz -> NAME_std.nii.gz."""
     suffix = output.name[len(output.name.lower().removesuffix(".gz").removesuffix(".nii")) :]
     return output.with_name(output.name.removesuffix(suffix) + "_std" + suffix)
+
+
+main = partial(run, synthesize, prog="python -m keras_vaegan.synthesize")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,11 +72,6 @@ class TrainOptions(CommandOptions):
     """Continue the run in --out."""
     dry_run: bool = False
     """Print the resolved config and stop."""
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command. Returns the exit status."""
-    return run(train, argv, prog="python -m keras_vaegan.train")
 
 
 def train(options: TrainOptions) -> int:
@@ -192,3 +188,6 @@ def _replace_field(config: Any, name: str, path: str, value: Any, resume: bool) 
 def _flag(name: str) -> str:
     """An option as the user types it."""
     return f"--{name.replace('_', '-')}"
+
+
+main = partial(run, train, prog="python -m keras_vaegan.train")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -29,11 +30,6 @@ class TranslateOptions(CommandOptions):
     """RRDBNet weight file: the translation is enlarged by it, 4 times with the published one."""
     resize_back: bool = False
     """With --enhance: bring the result back to the input's size."""
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command. Returns the exit status."""
-    return run(translate, argv, prog="python -m keras_vaegan.translate")
 
 
 def translate(options: TranslateOptions) -> int:
@@ -100,3 +96,6 @@ def write_answer(destination: Path, translation, deviation=None) -> None:
     write_image(destination, translation)
     if deviation is not None:
         write_image(_name_deviation(destination), deviation)
+
+
+main = partial(run, translate, prog="python -m keras_vaegan.translate")
