@@ -2,58 +2,46 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from keras_vaegan.errors import InputError
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, and move it there once the block has succeeded.
+    """Give a temporary path near `path`, and move it there once the block has succeeded.
 
     The file is flushed to disk before the rename, so that a crash, a full disk or an exception
     leaves the previous file untouched and no half-written one behind.
 
     Args:
-        path: Final path. Its folder is created if absent. The temporary path keeps its suffix.
+        path: Final path. Its folder is created if absent. The temporary path keeps its name.
 
     Yields:
-        The temporary path to write to.
+        The path to write to; nothing is there yet.
 
     Raises:
         InputError: the folder cannot be written to, or the disk is full.
     """
     path = Path(path)
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
-        )
-        os.close(descriptor)
-        temporary = Path(name)
+    with _staging_folder(path.parent, path) as staging:
+        temporary = staging / path.name
         yield temporary
-        _flush(temporary)
-        temporary.chmod(0o666 & ~_current_umask())
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or str(error).splitlines()[0]
-        raise InputError(
-            f"cannot write {path}: {reason}; choose a writable folder with free space"
-        ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Give a temporary folder beside `path`, and move it there once the block has succeeded.
+    """Give a temporary folder near `path`, and move it there once the block has succeeded.
 
     Args:
         path: Final folder: new, or empty.
@@ -66,21 +54,11 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     check_new_folder(path)
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    with _staging_folder(path.parent, path) as staging:
+        temporary = staging / path.name
+        temporary.mkdir()
         yield temporary
-        temporary.chmod(0o777 & ~_current_umask())
         os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"cannot write {path}: {reason}; choose a writable folder with free space"
-        ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
@@ -97,21 +75,20 @@ def staged_entries(folder: str | Path) -> Iterator[Path]:
         InputError: the folder cannot be written to.
     """
     folder = Path(folder)
-    temporary = None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
-        yield temporary
-        for entry in sorted(temporary.iterdir()):
+    with _staging_folder(folder, folder) as staging:
+        yield staging
+        for entry in sorted(staging.iterdir()):
             os.replace(entry, folder / entry.name)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {folder}: {error.strerror or error}; choose a writable folder with "
-            "free space by --out"
-        ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(path: str | Path, data: Any) -> None:
+    """Write indented JSON, whole or not at all; NaN is refused.
+
+    Raises:
+        InputError: the place cannot be written to.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
 def check_new_folder(path: str | Path) -> None:
@@ -127,14 +104,19 @@ def check_new_folder(path: str | Path) -> None:
         raise InputError(f"{path} is a file: expected a new folder; choose another")
 
 
-def _flush(path: Path) -> None:
-    """Force a file's content to disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _current_umask() -> int:
-    """Read the process's umask."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+@contextmanager
+def _staging_folder(parent: Path, result: Path) -> Iterator[Path]:
+    """Give a hidden folder in `parent` for as long as the block runs; errors name `result`."""
+    temporary = None
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.mkdtemp(prefix=".new-", dir=parent)
+        yield Path(temporary)
+    except OSError as error:
+        reason = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"cannot write {result}: {reason}; choose a writable folder with free space"
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)

@@ -31,8 +31,8 @@ def refuse(code: int):
 def test_writes_a_new_file_and_its_folder(tmp_path):
     path = tmp_path / "a" / "b" / "x.json"
     with atomic_path(path) as temporary:
-        assert temporary.parent == path.parent
-        assert temporary.suffix == ".json"
+        assert temporary.name == path.name
+        assert temporary.parent.parent == path.parent
         assert not path.exists()
         temporary.write_text("new")
     assert path.read_text() == "new"
@@ -97,7 +97,7 @@ def test_a_read_only_folder(tmp_path, monkeypatch):
     path = tmp_path / "x.h5"
     path.write_text("old")
     with monkeypatch.context() as patch:  # simulated: root may write anywhere
-        patch.setattr(tempfile, "mkstemp", refuse(errno.EROFS))
+        patch.setattr(tempfile, "mkdtemp", refuse(errno.EROFS))
         with pytest.raises(InputError, match="Read-only file system"), atomic_path(path):
             raise AssertionError("the block must not run")
     assert path.read_text() == "old"
