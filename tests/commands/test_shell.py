@@ -1,8 +1,7 @@
-"""The command shell: options from signatures, one-line errors, exit statuses."""
+"""The command shell: options from dataclasses and YAML files, one-line errors, exit statuses."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -12,116 +11,172 @@ from typing import Literal
 
 import pytest
 
-from keras_vaegan import __main__ as shell
-from keras_vaegan.commands import shell
+from keras_vaegan import __main__ as program
 from keras_vaegan import __version__
+from keras_vaegan.commands import shell
 from keras_vaegan.errors import InputError
 
 
-@dataclass(frozen=True)
-class Options:
-    """Do something to a folder."""
+@dataclass(frozen=True, kw_only=True)
+class Options(shell.CommandOptions):
+    """Options of `keep`."""
 
     data: Path
     """Folder to read."""
-    steps: int | None = None
+    batch_size: int | None = None
+    weight: float = 1.0
     direction: Literal["mri2ct", "ct2mri"] = "mri2ct"
     resume: bool = False
-
-    def __post_init__(self) -> None:
-        if self.steps is not None and self.steps < 1:
-            raise InputError(f"steps is {self.steps}: expected 1 or more; choose more")
+    replace: tuple[str, ...] = ()
 
 
-def command(options: Options) -> Options:
-    """Hand the options back."""
-    return options
+KEPT: list[Options] = []
+NO_OPTIONS = shell.CommandOptions()
 
 
-def plain(data: Path, count: int = 3, *, name: str = "x") -> tuple[Path, int, str]:
-    """Hand the arguments back."""
-    return data, count, name
+def keep(options: Options) -> None:
+    """Do something to a folder.
+
+    Raises:
+        InputError: never.
+    """
+    KEPT.append(options)
 
 
-def error_line(capsys, function, *argv: str) -> str:
+def copy(source: Path, target: Path, options: shell.CommandOptions = NO_OPTIONS) -> int:
+    """Copy a file.
+
+    Args:
+        source: File to read.
+        target: File to write.
+        options: None of its own.
+    """
+    KEPT.append((source, target))
+    return 7
+
+
+def parse(*argv: str) -> Options:
+    """The options that `keep` gets."""
+    assert shell.run(keep, argv, prog="prog") == 0
+    return KEPT.pop()
+
+
+def error_line(capsys, command, *argv: str) -> str:
     """Run a command that must fail with status 2, and return its only line of output."""
     with pytest.raises(SystemExit) as stop:
-        cli.run(function, argv, prog="prog")
+        shell.run(command, argv, prog="prog")
     assert stop.value.code == 2
     out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("error: ")
-    assert err.endswith("\n")
-    assert err.count("\n") == 1
+    assert out == "" and KEPT == []
+    assert err.startswith("error: ") and err.endswith("\n") and err.count("\n") == 1
     return err.strip()
 
 
-def test_a_dataclass_parameter_gives_flat_options():
-    bound = cli.parse(command, ["--data", "a b", "--steps", "4", "--resume"], "prog")
-    assert bound() == Options(Path("a b"), steps=4, resume=True)
-
-
-def test_a_signature_gives_options():
-    assert cli.parse(plain, ["--data", "d", "--name", "y"], "prog")() == (Path("d"), 3, "y")
-
-
-def test_parsing_does_not_call():
-    def explode(data: str) -> None:
-        raise AssertionError("called")
-
-    cli.parse(explode, ["--data", "x"], "prog")
+def test_the_fields_of_a_dataclass_are_options():
+    parsed = parse("--data", "a b", "--batch-size", "4", "--resume", "--replace=x", "--replace=y")
+    assert parsed == Options(data=Path("a b"), batch_size=4, resume=True, replace=("x", "y"))
+    assert parse("--data", "d", "--batch-size", "-1").batch_size == -1
 
 
 def test_arguments_default_to_the_command_line(monkeypatch):
-    received = []
-
-    def keep(data: str) -> None:
-        received.append(data)
-
     monkeypatch.setattr(sys, "argv", ["prog", "--data", "from argv"])
-    assert cli.run(keep) == 0
-    assert received == ["from argv"]
+    assert shell.run(keep, prog="prog") == 0
+    assert KEPT.pop().data == Path("from argv")
+
+
+def test_actions_take_positional_arguments(capsys):
+    actions = {"copy": copy, "keep": keep}
+    assert shell.run(actions, ["copy", "a", "b"], prog="prog") == 7
+    assert KEPT.pop() == (Path("a"), Path("b"))
+    assert "copy or keep" in error_line(capsys, actions)
+    assert "move" in error_line(capsys, actions, "move")
+    assert "--target" in error_line(capsys, actions, "copy", "a")
+    assert "c" in error_line(capsys, actions, "copy", "a", "b", "c")
+    shell.run(actions, ["copy", "--help"], prog="prog")
+    assert "SOURCE" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("returned", "status"), [(None, 0), (Path("x"), 0), (0, 0), (130, 130)])
 def test_exit_status_of_a_command_that_returns(returned, status):
-    assert cli.run(lambda: returned, []) == status
+    assert shell.run(lambda: returned, [], prog="prog") == status
 
 
 @pytest.mark.parametrize(
     ("argv", "received", "expected"),
     [
-        ([], "missing", "--data PATH"),
-        (["--data"], "'--data'", "Expected 1 value"),
-        (["--data", "d", "--steps", "many"], "'many'", "INT"),
-        (["--data", "d", "--steps", "1.5"], "'1.5'", "INT"),
-        (["--data", "d", "--stps", "3"], "--stps, 3", "--steps"),
+        ([], "--data", "requires an argument"),
+        (["--data"], "--data", "requires an argument"),
+        (["--data", "d", "--batch-size", "many"], "many", "whole number"),
+        (["--data", "d", "--batch-size", "1.5"], "1.5", "whole number"),
+        (["--data", "d", "--weight", "x"], '"x"', "float"),
+        (["--data", "d", "--batch-sice", "3"], "--batch-sice", "--batch-size"),
+        (["--data", "d", "--no-resume"], "--no-resume", "--resume"),
         (["--data", "d", "stray"], "stray", "--help"),
-        (["--data", "d", "--direction", "up"], "'up'", "'mri2ct', 'ct2mri'"),
-        (["--data", "d", "--steps", "0"], "steps is 0", "1 or more"),
+        (["--data", "d", "--direction", "up"], '"up"', '"mri2ct", "ct2mri"'),
     ],
 )
 def test_bad_arguments_become_one_line(capsys, argv, received, expected):
-    line = error_line(capsys, command, *argv)
-    assert received in line
-    assert expected in line
-    assert "`prog --help`" in line
-    assert "default" not in line
+    line = error_line(capsys, keep, *argv)
+    assert received in line and expected in line
     assert not set("│╭╮╰╯─\x1b") & set(line)
 
 
-def test_bad_arguments_never_run_the_command(capsys):
-    def explode(data: str, count: int = 1) -> None:
-        raise AssertionError("called")
-
-    error_line(capsys, explode, "--data", "d", "--count", "many")
+# -- --config ----------------------------------------------------------------------------------
 
 
-def test_parser_text_of_another_form_still_becomes_one_line():
-    line = cli.condense_parser_error("prog: error: something\nelse is wrong\n", "prog")
-    assert "\n" not in line
-    assert "else is wrong" in line
-    assert cli.condense_parser_error("", "prog").count("\n") == 0
+def write_yaml(tmp_path, text: str | bytes) -> str:
+    path = tmp_path / "options.yaml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return str(path)
+
+
+def test_a_file_gives_options_and_flags_win(tmp_path):
+    path = write_yaml(
+        tmp_path,
+        "data: x\nbatch_size: 7\nresume: true\nreplace: [a, b]\nweight: null\ndirection: ct2mri\n",
+    )
+    from_file = Options(
+        config=Path(path), data=Path("x"), batch_size=7, direction="ct2mri", resume=True,
+        replace=("a", "b"),
+    )  # fmt: skip
+    assert parse("--config", path) == from_file
+    parsed = parse("--config", path, "--batch-size", "9", "--data", "y", "--replace", "c")
+    assert (parsed.batch_size, parsed.data, parsed.replace) == (9, Path("y"), ("c",))
+    assert parsed.direction == "ct2mri"
+    assert parse("--config", write_yaml(tmp_path, "data: x\nbatch-size: 3")).batch_size == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("data: x\nbatch_sice: 7", ["batch-sice", "batch-size"]),
+        ("data: x\nbatch_size: 1.5", ["--batch-size 1.5", "whole number"]),
+        ("data: x\nbatch_size: [1, 2]", ["batch-size", "int"]),
+        ("data: x\nbatch_size: {a: 1}", ["batch-size"]),
+        ("data: x\nresume: maybe", ["resume", "maybe", "bool"]),
+        ("data: x\ndirection: up", ["direction", "up", "ct2mri"]),
+        ("data: [x, y]", ["data", "Path"]),
+        ("3: x", ["3"]),
+        ("- x", ["list", "options by name"]),
+        ("", ["NoneType", "options by name"]),
+        ("data: [", ["broken", "line 1"]),
+        (b"\xff\x00", ["broken", "0xff"]),
+    ],
+)
+def test_bad_files_become_one_line(capsys, tmp_path, text, words):
+    line = error_line(capsys, keep, "--config", write_yaml(tmp_path, text))
+    assert "options.yaml" in line
+    for word in words:
+        assert word in line
+
+
+def test_a_missing_file_becomes_one_line(capsys, tmp_path):
+    for path in (tmp_path / "absent.yaml", tmp_path):
+        line = error_line(capsys, keep, "--config", str(path))
+        assert f"cannot read --config {path}" in line
+
+
+# -- errors, interrupts, help ------------------------------------------------------------------
 
 
 def test_input_error_becomes_one_line(capsys):
@@ -137,7 +192,7 @@ def test_ctrl_c_exits_with_130(capsys):
         raise KeyboardInterrupt
 
     with pytest.raises(SystemExit) as stop:
-        cli.run(interrupt, [])
+        shell.run(interrupt, [], prog="prog")
     assert stop.value.code == 130
     assert capsys.readouterr().err == "interrupted\n"
 
@@ -147,47 +202,34 @@ def test_a_bug_is_not_hidden():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        cli.run(bug, [])
+        shell.run(bug, [], prog="prog")
 
 
 def test_help_goes_to_standard_output(capsys):
-    with pytest.raises(SystemExit) as stop:
-        cli.run(command, ["--help"], prog="prog")
-    assert stop.value.code == 0
+    assert shell.run(keep, ["--help"], prog="prog") == 0
     out, err = capsys.readouterr()
-    assert err == ""
-    for text in ("usage: prog", "Do something to a folder.", "--data PATH", "Folder to read."):
+    assert err == "" and KEPT == []
+    for text in ("Usage: prog", "Do something to a folder.", "--data PATH", "Folder to read."):
         assert text in out
+    for clutter in ("--version", "--no-resume", "--empty-replace", "InputError", "\x1b"):
+        assert clutter not in out
 
 
-def test_tensorflow_is_quiet_unless_the_user_says_otherwise(monkeypatch):
-    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
-    monkeypatch.setenv("GRPC_VERBOSITY", "DEBUG")
-    seen = {}
-    cli.run(lambda: seen.update(os.environ), [])
-    assert seen["TF_CPP_MIN_LOG_LEVEL"] == "3"
-    assert seen["GRPC_VERBOSITY"] == "DEBUG"
-
-
-def test_ascii_terminals_get_the_same_line():
-    boxed = "╭─ Value error ───╮\n│ Error parsing --n: no. │\n│ ──────── │\n│ For help │\n╰───────╯"
-    ascii_box = " Value error \n -------- \n  Error parsing --n: no. \n  -------- \n  For help "
-    expected = "--n: no; run `prog --help` for what is expected"
-    assert cli.condense_parser_error(boxed, "prog") == expected
-    assert cli.condense_parser_error(ascii_box, "prog") == expected
+# -- a quiet TensorFlow ------------------------------------------------------------------------
 
 
 def test_an_error_after_importing_tensorflow_is_one_line():
     code = (
-        "from keras_vaegan.commands import shell
-from keras_vaegan import errors\n"
+        "from keras_vaegan import errors\n"
+        "from keras_vaegan.commands import shell\n"
         "def main():\n"
-        "    import keras, tensorflow\n"
+        "    shell.import_tensorflow()\n"
+        "    import keras\n"
         "    keras.ops.ones((2, 2)) @ keras.ops.ones((2, 2))\n"
         "    raise errors.InputError('the only line')\n"
-        "cli.run(main, [])\n"
+        "shell.run(main, [], prog='prog')\n"
     )
-    environment = {k: v for k, v in os.environ.items() if k not in cli.QUIET_TENSORFLOW}
+    environment = {k: v for k, v in os.environ.items() if k not in shell.QUIET_TENSORFLOW}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
@@ -195,81 +237,69 @@ from keras_vaegan import errors\n"
     assert done.returncode == 2
 
 
-def test_chatter_is_shown_where_the_import_fails(capfd, monkeypatch, tmp_path):
-    (tmp_path / "noisy_package.py").write_text("import os\nos.write(2, b'why')\n1 / 0\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ZeroDivisionError), cli._quiet_import("noisy_package"):
-        import noisy_package  # noqa: F401
+def test_tensorflow_is_quiet_unless_the_user_says_otherwise(monkeypatch):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    monkeypatch.setenv("GRPC_VERBOSITY", "DEBUG")
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # as if it were loaded already
+    shell.import_tensorflow()
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
+    assert os.environ["GRPC_VERBOSITY"] == "DEBUG"
+
+
+def test_chatter_is_held_back_unless_the_block_fails(capfd):
+    with shell.hold_back_stderr():
+        os.write(2, b"hello")
+    os.write(2, b"after")
+    assert capfd.readouterr().err == "after"
+    with pytest.raises(ZeroDivisionError), shell.hold_back_stderr():
+        os.write(2, b"why")
+        raise ZeroDivisionError
     assert capfd.readouterr().err == "why"
 
 
-def test_chatter_is_held_back_during_the_import_only(capfd, monkeypatch, tmp_path):
-    (tmp_path / "chatty_package.py").write_text("import os\nos.write(2, b'hello')\nx = 1\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    finders = list(sys.meta_path)
-    with cli._quiet_import("chatty_package"):
-        import chatty_package
-    os.write(2, b"after")
-    assert chatty_package.x == 1
-    assert capfd.readouterr().err == "after"
-    assert sys.meta_path == finders
+# -- keras-vaegan ------------------------------------------------------------------------------
 
 
-def test_the_commands_exist():
-    assert set(shell.COMMANDS) == {
+def test_the_program_lists_the_commands(capsys):
+    assert set(program.COMMANDS) == {
         "train", "translate", "synthesize", "enhance", "evaluate", "export", "convert", "phantom",
         "download",
     }  # fmt: skip
-    missing = [n for n in shell.COMMANDS if importlib.util.find_spec(f"keras_vaegan.{n}") is None]
-    assert not missing
-
-
-def test_shell_lists_the_commands(capsys):
-    shell.main(["--help"])
+    assert program.main(["--help"]) == 0
     out = capsys.readouterr().out
-    for name, summary in shell.COMMANDS.items():
+    for name, summary in program.COMMANDS.items():
         assert any(line.split() == [name, *summary.split()] for line in out.splitlines())
 
 
-def test_shell_prints_its_version(capsys):
-    shell.main(["--version"])
+def test_the_program_prints_its_version(capsys):
+    assert program.main(["--version"]) == 0
     assert capsys.readouterr().out == f"keras-vaegan {__version__}\n"
 
 
 @pytest.mark.parametrize(
     ("argv", "received"),
-    [
-        (["trian"], "'trian'"),
-        ([], "no command"),
-        (["--data", "x"], "'--data'"),
-        (["cli"], "'cli'"),
-    ],
+    [(["trian"], "'trian'"), ([], "no command"), (["--data"], "'--data'"), (["shell"], "'shell'")],
 )
-def test_shell_refuses_an_unknown_command(capsys, argv, received):
+def test_the_program_refuses_an_unknown_command(capsys, argv, received):
     with pytest.raises(SystemExit) as stop:
-        shell.main(argv)
+        program.main(argv)
     assert stop.value.code == 2
     err = capsys.readouterr().err
-    assert err.count("\n") == 1
-    assert err.startswith("error: ")
-    assert received in err
-    assert ", ".join(shell.COMMANDS) in err
+    assert err.startswith("error: ") and err.count("\n") == 1
+    assert received in err and ", ".join(program.COMMANDS) in err
 
 
-def test_shell_hands_the_arguments_on(capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["keras-vaegan"])
-    monkeypatch.delitem(sys.modules, "keras_vaegan.commands.download", raising=False)
+def test_the_program_hands_the_arguments_on(capsys):
     with pytest.raises(SystemExit) as stop:
-        shell.main(["download", "--ouch"])
+        program.main(["download", "--ouch"])
     assert stop.value.code == 2
     assert "--ouch" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("module", ["keras_vaegan", "keras_vaegan.commands.download"])
+@pytest.mark.parametrize("module", ["keras_vaegan", "keras_vaegan.download", "keras_vaegan.export"])
 def test_a_bad_argument_ends_the_process_with_status_2(module):
     done = subprocess.run(
         [sys.executable, "-m", module, "--ouch"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
