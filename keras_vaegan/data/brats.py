@@ -11,13 +11,7 @@ import nibabel
 import numpy as np
 
 from keras_vaegan.config.networks import MODALITIES
-from keras_vaegan.data.intensity import (
-    SMALLEST_BRAIN,
-    IntensityRange,
-    find_background,
-    find_brain,
-    measure_range,
-)
+from keras_vaegan.data.intensity import IntensityRange, normalize_volumes
 from keras_vaegan.data.nifti import SUFFIXES, list_nifti_files, read_nifti
 from keras_vaegan.data.volume import Volume, measure_grid_distance, to_canonical
 from keras_vaegan.errors import InputError
@@ -181,20 +175,21 @@ def read_case(
     read = {modality: read_nifti(paths[modality]) for modality in wanted}
     volumes = {modality: to_canonical(volume) for modality, (volume, _) in read.items()}
     _check_grid(volumes, paths)
-    backgrounds = {m: _call_naming(paths[m], find_background, v.values) for m, v in volumes.items()}
-    brain = _find_common_brain(folder, volumes, backgrounds, inputs, paths)
+    arrays = {m: np.ascontiguousarray(v.values, "float32") for m, v in volumes.items()}
+    brain, ranges, units = normalize_volumes(
+        arrays, inputs, percentiles, _make_check(folder, paths)
+    )
     scans = {}
-    for modality, volume in volumes.items():
-        kept = _call_naming(
-            paths[modality], measure_range, volume.values, brain, percentiles, backgrounds[modality]
-        )
-        stored, header = read[modality]
-        outline = np.broadcast_to(np.int8(0), stored.values.shape)
+    for modality, (stored, header) in read.items():
+        kept = ranges[modality]
         scans[modality] = Scan(
-            paths[modality], Volume(outline, stored.affine, stored.unit), header,
-            kept.to_unit(volume.values, brain), kept,
-        )  # fmt: skip
-    return Case(folder.resolve().name, brain, scans)
+            paths[modality],
+            Volume(np.broadcast_to(np.int8(0), stored.values.shape), stored.affine, stored.unit),
+            header,
+            np.asarray(units[modality]),
+            IntensityRange(float(kept.low), float(kept.high), float(kept.background)),
+        )
+    return Case(folder.resolve().name, np.asarray(brain), scans)
 
 
 def _find_wanted(folder: Path, wanted: list[str]) -> dict[str, Path]:
@@ -207,30 +202,6 @@ def _find_wanted(folder: Path, wanted: list[str]) -> dict[str, Path]:
             f"{', '.join(sorted(paths)) or 'none'}; add the file"
         )
     return paths
-
-
-def _find_common_brain(
-    folder: Path,
-    volumes: dict[str, Volume],
-    backgrounds: dict[str, float],
-    inputs: Sequence[str],
-    paths: dict[str, Path],
-) -> np.ndarray:
-    """What is foreground in all inputs; no volume may be empty."""
-    foregrounds = {m: v.values != backgrounds[m] for m, v in volumes.items()}
-    for modality, foreground in foregrounds.items():
-        if foreground.sum() < SMALLEST_BRAIN:
-            raise InputError(
-                f"{paths[modality]} holds {backgrounds[modality]:g} almost everywhere: expected "
-                "an image; replace it"
-            )
-    brain = find_brain([foregrounds[modality] for modality in inputs])
-    if brain.sum() < SMALLEST_BRAIN:
-        raise InputError(
-            f"{folder}: {', '.join(inputs)} have no foreground in common: expected registered "
-            "volumes; check the files"
-        )
-    return brain
 
 
 def _check_grid(volumes: dict[str, Volume], paths: dict[str, Path]) -> None:
@@ -251,9 +222,12 @@ def _check_grid(volumes: dict[str, Volume], paths: dict[str, Path]) -> None:
             )
 
 
-def _call_naming(path: Path, function, *arguments):
-    """Call a function; put the file's name before what it refuses."""
-    try:
-        return function(*arguments)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+def _make_check(folder: Path, paths: dict[str, Path]):
+    """`normalize_volumes`'s check, which puts the file's name before what it refuses."""
+
+    def check(condition, name: str, message: str, received, result):
+        if not condition:
+            raise InputError(f"{paths.get(name, folder)}: {message} {float(received):g}")
+        return result
+
+    return check

@@ -19,7 +19,7 @@ from keras_vaegan.data.intensity import find_box
 from keras_vaegan.errors import InputError
 from keras_vaegan.files import atomic_path
 from keras_vaegan.systems.modality.config import ModalityConfig
-from keras_vaegan.systems.modality.slices import choose_windows, cut_window, encode_inputs
+from keras_vaegan.systems.modality.slices import cut_window, encode_inputs, plan_windows
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -39,12 +39,18 @@ class CachedCase:
         path: .npy file of (Z, X, Y, 4) uint16, channels as `MODALITIES`; see `LEVELS`.
         shape: Its shape.
         slices: Slices whose brain has at least `SMALLEST_SLICE` pixels.
+        windows: (J, 3) int32 of `plan_windows`: slice, first row and first column.
     """
 
     name: str
     path: Path
     shape: tuple[int, ...]
     slices: tuple[int, ...]
+    windows: np.ndarray
+
+    def list_windows(self, level: int) -> np.ndarray:
+        """(K, 2): first row and column of the windows of a slice."""
+        return self.windows[self.windows[:, 0] == level, 1:]
 
     def read_slice(self, level: int) -> np.ndarray:
         """One slice, (X, Y, 4) uint16.
@@ -105,7 +111,7 @@ def make_slice_dataset(
 
     size, batch = config.data.image_size, config.batch_size
     sampler = SliceSampler(cases, config)
-    shapes = [(batch, size, size, depth) for depth in (config.model.channels, 1, 1)]
+    shapes = [(batch, size, size, depth) for depth in (config.generator.channels, 1, 1)]
 
     def read(step):
         parts = tf.numpy_function(sampler.read_batch, [step], [tf.float32] * 3)
@@ -147,31 +153,26 @@ class SliceSampler:
         """The sample at a position of the endless stream."""
         number, offset = divmod(position, len(self.table))
         case, level = self.table[self._permute(number)[offset]]
-        data, model = self.config.data, self.config.model
+        data, generator = self.config.data, self.config.generator
         rng = np.random.default_rng([self.config.seed, position, 1])
-        target = model.target
+        target = generator.target
         if target == ANY_TARGET:
             target = MODALITIES[rng.integers(len(MODALITIES))]
         picture = self.cases[case].read_slice(level)
-        windows = list_windows(picture, data.image_size)
+        windows = self.cases[case].list_windows(level)
         start = windows[rng.integers(len(windows))]
-        shift = rng.integers(-data.shift, data.shift + 1, 2)
-        window = cut_window(picture, (start[0] + shift[0], start[1] + shift[1]), data.image_size)
+        start = start + rng.integers(-data.shift, data.shift + 1, 2)
+        window = cut_window(picture, start, data.image_size)
         if rng.uniform() < data.flip:
             window = window[::-1]
         images, brain = to_unit(window)
         truth = images[..., MODALITIES.index(target)][..., None].copy()
         images = _vary(images, data.intensity, rng) * brain
-        return encode_inputs(images[None], target, model)[0], truth, brain
+        return encode_inputs(images[None], target, generator)[0], truth, brain
 
     def _make_permutation(self, number: int) -> np.ndarray:
         """The order of one pass."""
         return np.random.default_rng([self.config.seed, number, 0]).permutation(len(self.table))
-
-
-def list_windows(picture: np.ndarray, size: int) -> list[tuple[int, int]]:
-    """The windows of a cached slice (X, Y, 4), whose borders are the brain's box."""
-    return choose_windows(picture.any(axis=-1), [(0, side) for side in picture.shape[:2]], size)
 
 
 def to_unit(window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -199,20 +200,21 @@ def _cache_case(folder: Path, cache: Path, config: ModalityDataConfig) -> Cached
     path = cache / f"{name}-{key}.npy"
     if not path.is_file():
         _write_case(folder, path, config)
-    stack = np.load(path, mmap_mode="r")
-    area = [np.count_nonzero(picture.any(axis=-1)) for picture in stack]
-    slices = tuple(level for level, pixels in enumerate(area) if pixels >= SMALLEST_SLICE)
+    brain = np.load(path, mmap_mode="r").any(axis=-1)
+    slices = tuple(np.flatnonzero(brain.sum(axis=(1, 2)) >= SMALLEST_SLICE).tolist())
     if not slices:
         raise InputError(
             f"{folder} has no slice with {SMALLEST_SLICE} pixels of brain: leave it out"
         )
-    return CachedCase(name, path, stack.shape, slices)
+    # The borders of what is cached are the brain's box.
+    windows = np.asarray(plan_windows(np.moveaxis(brain, 0, 2), config.image_size))
+    return CachedCase(name, path, (*brain.shape, len(MODALITIES)), slices, windows)
 
 
 def _write_case(folder: Path, path: Path, config: ModalityDataConfig) -> None:
     """Read, normalise, quantise and write one case."""
     case = read_case(folder, MODALITIES, None, config.percentiles)
-    box = tuple(slice(first, last) for first, last in find_box(case.brain))
+    box = tuple(slice(int(first), int(last)) for first, last in find_box(case.brain))
     brain = case.brain[box]
     stack = np.zeros((brain.shape[2], *brain.shape[:2], len(MODALITIES)), "uint16")
     for channel, modality in enumerate(MODALITIES):

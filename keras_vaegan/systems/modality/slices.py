@@ -1,104 +1,145 @@
-"""Axial slices: the square windows that a network sees, and the code of what it shall make."""
+"""Axial slices: the square windows that a network sees, and the code of what it shall make.
+
+What a synthesis needs is in `keras.ops`: the Python path and the exported graph run the same.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 import numpy as np
+from keras import ops
 
 from keras_vaegan.config.networks import ANY_TARGET, MODALITIES, ModalityUNetConfig
+from keras_vaegan.data.intensity import find_box
+
+# The contrast whose intensities and header a synthetic one borrows: the one it resembles most.
+CLOSEST = {"t1": "t1ce", "t1ce": "t1", "t2": "flair", "flair": "t2"}
 
 
 def list_inputs(target: str) -> tuple[str, ...]:
-    """The contrasts that a target is made from: the three others."""
+    """The contrasts that a target is synthesised from: the three others."""
     return tuple(modality for modality in MODALITIES if modality != target)
 
 
 def list_targets(config: ModalityUNetConfig) -> tuple[str, ...]:
-    """The contrasts that a network can make."""
+    """The contrasts that a network can synthesise."""
     return MODALITIES if config.target == ANY_TARGET else (config.target,)
 
 
-def encode_inputs(images: np.ndarray, target: str, config: ModalityUNetConfig) -> np.ndarray:
+def encode_inputs(images, target: str, config: ModalityUNetConfig):
     """Lay out a network's input.
 
     Args:
         images: (N, H, W, 4) in [0, 1], channels as `MODALITIES`; the target's is not looked at.
-        target: The contrast to make.
+        target: The contrast to synthesise.
         config: The network.
 
     Returns:
         (N, H, W, config.channels) float32: the three other contrasts, or for a network of any
-        target all four with the target's 0, and four planes that are 1 for the target.
+        target all four with the target's 0, and four planes that are 1 for the target. An array
+        for an array (the threads that read training data stay with NumPy), else a tensor.
     """
-    index = MODALITIES.index(target)
-    if config.target != ANY_TARGET:
-        return np.delete(images, index, axis=-1).astype("float32")
-    encoded = np.zeros((*images.shape[:-1], config.channels), "float32")
-    encoded[..., : len(MODALITIES)] = images
-    encoded[..., index] = 0
-    encoded[..., len(MODALITIES) + index] = 1
-    return encoded
+    library = np if isinstance(images, np.ndarray) else ops
+    zero = library.zeros_like(images[..., 0])
+    planes = [zero if name == target else images[..., k] for k, name in enumerate(MODALITIES)]
+    if config.target == ANY_TARGET:
+        planes += [zero + float(name == target) for name in MODALITIES]
+    else:
+        del planes[MODALITIES.index(target)]
+    return library.stack(planes, axis=-1)
 
 
-def plan_windows(box: Sequence[tuple[int, int]], size: int) -> list[tuple[int, int]]:
-    """Lay square windows over a box.
+class SliceWindows:
+    """Windows over the axial slices of a brain: cut from volumes, blended into one again.
 
     Args:
-        box: (first, last + 1) of the rows and of the columns, in pixels.
-        size: Side of a window.
-
-    Returns:
-        (row, column) of each window's first pixel, possibly outside the picture: one centred
-        window where the box fits into it, else as few as cover the box, evenly spaced.
+        brain: (X, Y, Z) bool, not empty.
+        size: Side of a window in pixels.
     """
-    starts = []
-    for first, last in box:
-        count = max(1, math.ceil((last - first) / size))
-        if count == 1:
-            starts.append([(first + last - size) // 2])
-        else:
-            places = np.linspace(first, last - size, count)
-            starts.append([int(place) for place in np.round(places)])
-    return [(row, column) for row in starts[0] for column in starts[1]]
+
+    def __init__(self, brain, size: int) -> None:
+        self.size, self.shape = size, ops.shape(brain)
+        level, row, column = ops.unstack(plan_windows(brain, size), 3, axis=1)
+        steps = ops.arange(size, dtype="int32")
+        rows, columns = (row[:, None] + steps)[..., None], (column[:, None] + steps)[:, None]
+        height, width, depth = self.shape
+        self.inside = ops.logical_and(
+            ops.logical_and(rows >= 0, rows < height),
+            ops.logical_and(columns >= 0, columns < width),
+        )
+        rows, columns = ops.clip(rows, 0, height - 1), ops.clip(columns, 0, width - 1)
+        self.places = (rows * width + columns) * depth + level[:, None, None]
+
+    def cut(self, volume):
+        """(X, Y, Z) -> (J, size, size), 0 where a window leaves the volume."""
+        values = ops.take(ops.reshape(volume, (-1,)), self.places)
+        return ops.where(self.inside, values, 0.0)
+
+    def cut_inputs(self, units: dict, target: str, config: ModalityUNetConfig):
+        """Volumes in [0, 1] by name -> the network's input (J, size, size, channels)."""
+        planes = {name: self.cut(units[name]) for name in list_inputs(target)}
+        planes[target] = ops.zeros_like(planes[CLOSEST[target]])
+        return encode_inputs(ops.stack([planes[m] for m in MODALITIES], -1), target, config)
+
+    def blend(self, pictures):
+        """(J, size, size) -> (X, Y, Z): where windows overlap, the average that favours centres."""
+        weights = ops.where(self.inside, make_blending_weights(self.size), 0.0)
+        height, width, depth = self.shape
+        total, weight = (
+            ops.segment_sum(
+                ops.reshape(values, (-1,)), ops.reshape(self.places, (-1,)), height * width * depth
+            )
+            for values in (pictures * weights, weights)
+        )
+        return ops.reshape(total / ops.maximum(weight, 1e-6), self.shape)
 
 
-def choose_windows(
-    mask: np.ndarray, box: Sequence[tuple[int, int]], size: int
-) -> list[tuple[int, int]]:
-    """The windows of one slice: the one in the middle of `box` where it holds the slice's brain.
+def plan_windows(brain, size: int):
+    """Lay windows over the slices of a brain.
+
+    A slice whose brain fits takes the window in the middle of the brain's box, so that neighbours
+    get the same; another one as few as cover the box, evenly spaced.
 
     Args:
-        mask: (H, W) bool, the slice's brain.
-        box: The brain's box over all slices, so that neighbours get the same windows.
-        size: Side of a window.
+        brain: (X, Y, Z) bool, not empty.
+        size: Side of a window in pixels.
 
     Returns:
-        As `plan_windows`; none where the slice is empty.
+        (J, 3) int32: slice, first row and first column of each window, by slice. A window may
+        leave the volume.
     """
-    if not mask.any():
-        return []
-    middle = tuple((first + last - size) // 2 for first, last in box)
-    for axis, start in enumerate(middle):
-        places = np.flatnonzero(mask.any(axis=1 - axis))
-        if places[0] < start or places[-1] >= start + size:
-            return plan_windows(box, size)
-    return [middle]
+    box = find_box(brain)[:2]
+    fits, starts = True, []
+    for axis, (first, last) in enumerate(box):
+        middle = (first + last - size) // 2
+        places = ops.arange(ops.shape(brain)[axis], dtype="int32")
+        outside = ops.logical_or(places < middle, places >= middle + size)
+        spilt = ops.logical_and(ops.any(brain, axis=1 - axis), outside[:, None])
+        fits = ops.logical_and(fits, ops.logical_not(ops.any(spilt, axis=0)))
+        starts.append((middle, _spread(first, last, size)))
+    (top, rows), (left, columns) = starts
+    grid = [rows[:, None] + ops.zeros_like(columns), ops.zeros_like(rows)[:, None] + columns]
+    rows, columns = (
+        ops.concatenate([middle[None], ops.reshape(part, (-1,))])
+        for middle, part in zip((top, left), grid, strict=True)
+    )
+    is_middle = ops.arange(ops.size(rows), dtype="int32") == 0
+    filled = ops.any(brain, axis=(0, 1))
+    chosen = ops.logical_and(filled[:, None], fits[:, None] == is_middle)
+    levels, windows = ops.nonzero(chosen)
+    picked = [levels, ops.take(rows, windows), ops.take(columns, windows)]
+    return ops.stack([ops.cast(part, "int32") for part in picked], axis=-1)
 
 
 def cut_window(picture: np.ndarray, start: tuple[int, int], size: int) -> np.ndarray:
     """Cut (size, size, ...) out of (H, W, ...), with 0 where the window leaves the picture."""
     window = np.zeros((size, size, *picture.shape[2:]), picture.dtype)
-    inner, outer = _overlap(start, size, picture.shape)
-    window[inner] = picture[outer]
+    inner, outer = [], []
+    for first, length in zip(start, picture.shape, strict=False):
+        low, high = max(0, first), max(0, first, min(length, first + size))
+        outer.append(slice(low, high))
+        inner.append(slice(low - first, high - first))
+    window[tuple(inner)] = picture[tuple(outer)]
     return window
-
-
-def add_window(picture: np.ndarray, window: np.ndarray, start: tuple[int, int]) -> None:
-    """Add a window to a picture in place, what lies outside left out."""
-    inner, outer = _overlap(start, len(window), picture.shape)
-    picture[outer] += window[inner]
 
 
 def make_blending_weights(size: int) -> np.ndarray:
@@ -107,11 +148,10 @@ def make_blending_weights(size: int) -> np.ndarray:
     return np.outer(ramp, ramp) / ramp.max() ** 2
 
 
-def _overlap(start: tuple[int, int], size: int, shape: tuple[int, ...]):
-    """Where a window and a picture meet, in the coordinates of each."""
-    inner, outer = [], []
-    for first, length in zip(start, shape[:2], strict=True):
-        low, high = max(0, first), max(0, first, min(length, first + size))
-        outer.append(slice(low, high))
-        inner.append(slice(low - first, high - first))
-    return tuple(inner), tuple(outer)
+def _spread(first, last, size: int):
+    """First pixels of as few windows as cover an axis from `first` to `last`, evenly spaced."""
+    count = ops.maximum(1, -((first - last) // size))
+    span, gaps = (ops.cast(part, "float32") for part in (last - size - first, count - 1))
+    places = ops.cast(ops.arange(count, dtype="int32"), "float32") * span / ops.maximum(gaps, 1.0)
+    places = ops.cast(ops.round(ops.cast(first, "float32") + places), "int32")
+    return ops.where(count == 1, (first + last - size) // 2, places)

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from keras_vaegan.config.data import ModalityDataConfig
-from keras_vaegan.config.networks import MODALITIES, ModalityUNetConfig
+from keras_vaegan.config.networks import ModalityUNetConfig
 from keras_vaegan.data.brats import Case, Scan
-from keras_vaegan.data.intensity import find_box
 from keras_vaegan.data.volume import Volume, from_canonical
 from keras_vaegan.errors import InputError
+from keras_vaegan.interop.keras_h5.load import load_network
+from keras_vaegan.kernels.random import draw_standard_normal
+from keras_vaegan.models.latent import find_latent_model
+from keras_vaegan.models.layers import reparameterize
 from keras_vaegan.models.modality_unet import fold_normalization
-from keras_vaegan.systems.modality.slices import (
-    add_window,
-    choose_windows,
-    cut_window,
-    encode_inputs,
-    list_inputs,
-    list_targets,
-    make_blending_weights,
-)
-from keras_vaegan.systems.modality.weights import load_modality_unet
+from keras_vaegan.systems.modality.slices import CLOSEST, SliceWindows, list_targets
 from keras_vaegan.training.distribution import (
     dtype_policy,
     resolve_precision,
     should_compile_with_xla,
 )
-
-# The contrast whose intensities and header a made one borrows: the one it resembles most.
-_CLOSEST = {
-    "t1": ("t1ce", "t2", "flair"),
-    "t1ce": ("t1", "t2", "flair"),
-    "t2": ("flair", "t1", "t1ce"),
-    "flair": ("t2", "t1", "t1ce"),
-}
+from keras_vaegan.weights.names import MODALITY_FILE, find_weight_file
 
 
 class Synthesizer:
@@ -60,10 +48,8 @@ class Synthesizer:
     ) -> None:
         self.config, self.data, self.batch_size = config, data, batch_size
         with dtype_policy(resolve_precision(precision)):
-            self._mean = fold_normalization(network, config)
-        self._sample = LatentSampler(self._mean)
-        for model in (self._mean, self._sample):
-            model.compile(jit_compile=should_compile_with_xla())
+            self.network = fold_normalization(network, config)
+        self.network.compile(jit_compile=should_compile_with_xla())
 
     @classmethod
     def load(cls, path: str | Path, precision: str = "auto", batch_size: int = 8) -> Synthesizer:
@@ -72,10 +58,17 @@ class Synthesizer:
         Raises:
             InputError: no weights of such a network there.
         """
-        return cls(*load_modality_unet(path), precision, batch_size)
+        found = load_network(find_weight_file(path, name=MODALITY_FILE))
+        if not isinstance(found.config, ModalityUNetConfig):
+            raise InputError(
+                f"{found.file} holds a {type(found.config).__name__}: expected the weights of a "
+                "modality_unet preset; check --weights"
+            )
+        data = found.data or ModalityDataConfig(image_size=found.config.image_size)
+        return cls(found.model, found.config, data, precision, batch_size)
 
     def choose_target(self, found: set[str], target: str | None = None) -> str:
-        """The contrast to make of a case.
+        """The contrast to synthesise for a case.
 
         Args:
             found: Contrasts that the case has.
@@ -83,7 +76,7 @@ class Synthesizer:
                 target the one that is missing.
 
         Raises:
-            InputError: the network does not make it, or it takes a choice.
+            InputError: the network does not synthesise it, or it takes a choice.
         """
         targets = list_targets(self.config)
         if target is not None and target not in targets:
@@ -100,83 +93,75 @@ class Synthesizer:
         return target or (targets if len(targets) == 1 else missing)[0]
 
     def synthesize(
-        self, case: Case, target: str, samples: int = 0
+        self, case: Case, target: str, samples: int = 0, seed: int = 0
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Make a contrast of a whole case, slice by slice.
+        """Synthesise a contrast of a whole case, slice by slice.
 
         Where the brain is larger than the network's slice, overlapping windows are blended.
 
         Args:
             case: With all inputs of the target.
-            target: A contrast that the network makes.
+            target: A contrast that the network synthesises.
             samples: Draw this many latents a slice; 0 takes the latent's mean once.
+            seed: Of the latents' noise, with which alone they vary.
 
         Returns:
             (image, deviation): the synthesis, or the samples' mean, (X, Y, Z) float32 in [0, 1]
             on the case's canonical grid, 0 outside the brain; the samples' standard deviation on
             the same scale, or None.
         """
-        box = find_box(case.brain)
-        region = tuple(slice(first, last) for first, last in box)
-        brain = np.ascontiguousarray(np.moveaxis(case.brain[region], 2, 0))
-        stack = np.zeros((*brain.shape, len(MODALITIES)), "float32")
-        for modality in list_inputs(target):
-            unit = np.moveaxis(case.scans[modality].unit[region], 2, 0)
-            stack[..., MODALITIES.index(modality)] = unit
+        windows = SliceWindows(case.brain, self.config.image_size)
+        units = {name: scan.unit for name, scan in case.scans.items()}
+        inputs = np.asarray(windows.cut_inputs(units, target, self.config))
+
+        def place(values: np.ndarray) -> np.ndarray:
+            """The values of the brain's voxels -> the whole grid."""
+            volume = np.zeros(case.brain.shape, "float32")
+            volume[case.brain] = values
+            return volume
+
+        def blend(pictures: np.ndarray) -> np.ndarray:
+            """The windows' pictures -> the values of the brain's voxels."""
+            return np.asarray(windows.blend(pictures[..., 0]))[case.brain]
+
         if not samples:
-            return self._place(self._run(stack, brain, target, self._mean), case, region), None
-        drawn = [self._run(stack, brain, target, self._sample) for _ in range(samples)]
-        mean, deviation = np.mean(drawn, axis=0), np.std(drawn, axis=0)
-        return self._place(mean, case, region), self._place(deviation, case, region)
+            return place(blend(self._predict(inputs))), None
+        drawn = [blend(pictures) for pictures in self._sample(inputs, samples, seed)]
+        return place(np.mean(drawn, axis=0)), place(np.std(drawn, axis=0))
 
-    def _run(self, stack: np.ndarray, brain: np.ndarray, target: str, model) -> np.ndarray:
-        """One forward pass over a box: (Z, X, Y, 4) -> (Z, X, Y)."""
-        size = self.config.image_size
-        box = [(0, side) for side in brain.shape[1:]]
-        jobs = [
-            (level, start)
-            for level, mask in enumerate(brain)
-            for start in choose_windows(mask, box, size)
-        ]
-        blending = make_blending_weights(size)
-        total, weight = np.zeros(brain.shape, "float32"), np.zeros(brain.shape, "float32")
-        batch = np.zeros((self.batch_size, size, size, len(MODALITIES)), "float32")
-        for first in range(0, len(jobs), self.batch_size):
-            chosen = jobs[first : first + self.batch_size]
-            for row, (level, start) in enumerate(chosen):
-                batch[row] = cut_window(stack[level], start, size)
-            made = model.predict_on_batch(encode_inputs(batch, target, self.config))
-            for (level, start), picture in zip(chosen, made, strict=False):
-                add_window(total[level], picture[..., 0] * blending, start)
-                add_window(weight[level], blending, start)
-        return np.where(brain, total / np.maximum(weight, 1e-6), 0)
+    def _predict(self, inputs: np.ndarray) -> np.ndarray:
+        """(J, S, S, C) -> (J, S, S, 1), the latent at its mean."""
+        pictures = [self.network.predict_on_batch(part) for part in self._split(inputs)]
+        return np.concatenate(pictures)[: len(inputs)]
 
-    @staticmethod
-    def _place(values: np.ndarray, case: Case, region) -> np.ndarray:
-        """A box (Z, X, Y) -> the case's whole grid (X, Y, Z)."""
-        whole = np.zeros(case.brain.shape, "float32")
-        whole[region] = np.moveaxis(values, 0, 2)
-        return whole
+    def _sample(self, inputs: np.ndarray, samples: int, seed: int) -> np.ndarray:
+        """(J, S, S, C) -> (samples, J, S, S, 1): encoded once, decoded with every latent."""
+        latent = find_latent_model(self.network)
+        drawn: list[list] = [[] for _ in range(samples)]
+        shape = (len(inputs) + self.batch_size, self.config.latent_channels)
+        noises = [draw_standard_normal(shape, (seed, number)) for number in range(samples)]
+        for first, part in enumerate(self._split(inputs)):
+            mean, log_var, skips = latent.encode(part)
+            chosen = slice(first * self.batch_size, (first + 1) * self.batch_size)
+            for noise, pictures in zip(noises, drawn, strict=True):
+                z = reparameterize(mean, log_var, noise[chosen])
+                pictures.append(np.asarray(latent.decode(z, skips)))
+        return np.stack([np.concatenate(pictures)[: len(inputs)] for pictures in drawn])
 
-
-class LatentSampler(keras.Model):
-    """A network whose latent is drawn at inference too; it has no other layer that trains."""
-
-    def __init__(self, network: keras.Model) -> None:
-        super().__init__()
-        self.network = network
-
-    def call(self, inputs):
-        return self.network(inputs, training=True)
+    def _split(self, inputs: np.ndarray) -> Iterator[np.ndarray]:
+        """Batches of one size, the last one filled up: a network is compiled for one."""
+        missing = -len(inputs) % self.batch_size
+        inputs = np.pad(inputs, [(0, missing), (0, 0), (0, 0), (0, 0)])
+        return iter(inputs.reshape(-1, self.batch_size, *inputs.shape[1:]))
 
 
 def choose_reference(case: Case, target: str) -> Scan:
-    """The input whose grid, header and intensity range a made contrast takes."""
-    return next(case.scans[modality] for modality in _CLOSEST[target] if modality in case.scans)
+    """The input whose grid, header and intensity range a synthetic contrast takes."""
+    return case.scans[CLOSEST[target]]
 
 
 def restore_volume(unit: np.ndarray, case: Case, reference: Scan) -> Volume:
-    """Bring a made image into a scan's stored grid and intensity range.
+    """Bring a synthetic image into a scan's stored grid and intensity range.
 
     Args:
         unit: (X, Y, Z) in [0, 1] on the case's canonical grid.
@@ -186,7 +171,7 @@ def restore_volume(unit: np.ndarray, case: Case, reference: Scan) -> Volume:
     Returns:
         Volume of the scan's shape, axis order and affine, float32 in the scan's unit.
     """
-    values = reference.range.from_unit(unit, case.brain)
+    values = np.asarray(reference.range.from_unit(unit, case.brain))
     stored = reference.stored
     return Volume(from_canonical(values, stored.affine), stored.affine, stored.unit)
 

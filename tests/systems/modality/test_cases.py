@@ -18,10 +18,10 @@ from keras_vaegan.systems.modality.cases import (
     to_unit,
 )
 from keras_vaegan.systems.modality.config import ModalityConfig
-from keras_vaegan.systems.modality.slices import cut_window, encode_inputs, plan_windows
+from keras_vaegan.systems.modality.slices import cut_window, encode_inputs
 
 CONFIG = ModalityConfig(
-    model=ModalityUNetConfig(image_size=32, filters=(4,)),
+    generator=ModalityUNetConfig(image_size=32, filters=(4,)),
     data=ModalityDataConfig(image_size=32, slice_stride=1),
     batch_size=3,
 )
@@ -61,7 +61,9 @@ def test_unchanged_cases_are_not_read_again(data):
     os.utime(scan, ns=(1, 1))
     again = cache(data)
     assert [a.path == b.path for a, b in zip(first, again, strict=True)] == [True, False, True]
-    other = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, percentiles=(2, 98)))
+    other = dataclasses.replace(
+        CONFIG, data=dataclasses.replace(CONFIG.data, percentiles=(2.0, 98.0))
+    )
     assert cache(data, other)[0].path != first[0].path
 
 
@@ -101,16 +103,13 @@ def test_a_sample_is_what_the_volumes_hold(data):
     cases = cache(data)
     sampler = SliceSampler(cases, CONFIG)
     case, level = sampler.table[sampler._permute(0)[4]]
-    window = cut_window(
-        cases[case].read_slice(level),
-        plan_windows([(0, side) for side in cases[case].shape[1:3]], 32)[0],
-        32,
-    )
+    (start,) = cases[case].list_windows(level)
+    window = cut_window(cases[case].read_slice(level), start, 32)
     images, brain = to_unit(window)
     inputs, truth, mask = sampler.read_sample(4)
     np.testing.assert_array_equal(truth[..., 0], images[..., 3])
     np.testing.assert_array_equal(mask, brain)
-    np.testing.assert_array_equal(inputs, encode_inputs(images[None], "flair", CONFIG.model)[0])
+    np.testing.assert_array_equal(inputs, encode_inputs(images[None], "flair", CONFIG.generator)[0])
 
 
 def test_variations_change_inputs_within_the_brain_only(data):
@@ -128,8 +127,8 @@ def test_variations_change_inputs_within_the_brain_only(data):
 
 
 def test_any_target_takes_turns(data):
-    model = dataclasses.replace(CONFIG.model, target="any")
-    sampler = SliceSampler(cache(data), dataclasses.replace(CONFIG, model=model))
+    generator = dataclasses.replace(CONFIG.generator, target="any")
+    sampler = SliceSampler(cache(data), dataclasses.replace(CONFIG, generator=generator))
     codes = np.array([sampler.read_sample(i)[0][0, 0, 4:] for i in range(40)])
     assert (codes.sum(axis=1) == 1).all()
     assert (codes.sum(axis=0) >= 3).all()

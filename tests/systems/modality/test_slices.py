@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_vaegan.config.networks import MODALITIES, ModalityUNetConfig
 from keras_vaegan.systems.modality.slices import (
-    add_window,
-    choose_windows,
+    SliceWindows,
     cut_window,
     encode_inputs,
     list_inputs,
@@ -20,40 +20,58 @@ from keras_vaegan.systems.modality.slices import (
 FIXED = ModalityUNetConfig(image_size=16, filters=(4,))
 
 
+def fill_box(box, shape=(40, 44, 3)):
+    """A brain that fills (rows, columns) of the middle slice."""
+    brain = np.zeros(shape, bool)
+    brain[(*(slice(*part) for part in box), 1)] = True
+    return brain
+
+
 @pytest.mark.parametrize("box", [((3, 9), (2, 14)), ((0, 40), (5, 21)), ((7, 24), (0, 16))])
 def test_windows_cover_the_box(box):
-    size = 16
-    picture = np.zeros((40, 40))
-    for start in plan_windows(box, size):
-        add_window(picture, np.ones((size, size)), start)
-    (top, bottom), (left, right) = box
-    assert picture[top:bottom, left:right].min() >= 1
+    size, brain = 16, fill_box(box)
+    windows = SliceWindows(brain, size)
+    covered = np.zeros(brain.size, int)
+    np.add.at(covered, np.asarray(windows.places)[np.asarray(windows.inside)], 1)
+    assert covered.reshape(brain.shape)[brain].min() >= 1
+    assert not covered.reshape(brain.shape)[..., [0, 2]].any()
 
 
 def test_a_small_box_lies_in_the_middle_of_one_window():
-    assert plan_windows([(10, 20), (0, 4)], 16) == [(7, -6)]
-    assert len(plan_windows([(0, 17), (0, 33)], 16)) == 2 * 3
+    planned = np.asarray(plan_windows(fill_box([(10, 20), (0, 4)]), 16))
+    np.testing.assert_array_equal(planned, [[1, 7, -6]])
+    planned = np.asarray(plan_windows(fill_box([(0, 17), (0, 33)]), 16))
+    np.testing.assert_array_equal(planned[:, 1:], [(r, c) for r in (0, 1) for c in (0, 8, 17)])
 
 
 def test_a_slice_takes_one_window_where_its_brain_fits():
-    mask = np.zeros((30, 12), bool)
-    box = [(0, 30), (0, 12)]
-    assert choose_windows(mask, box, 16) == []
-    mask[8:20] = True
-    assert choose_windows(mask, box, 16) == [(7, -2)]
-    mask[2] = True
-    assert choose_windows(mask, box, 16) == plan_windows(box, 16)
+    brain = np.zeros((30, 12, 4), bool)
+    brain[:, :, 0] = True
+    brain[8:20, :, 2] = True
+    planned = np.asarray(plan_windows(brain, 16))
+    np.testing.assert_array_equal(planned, [[0, 0, -2], [0, 14, -2], [2, 7, -2]])
 
 
 def test_windows_pad_and_come_back():
-    picture = np.random.default_rng(0).normal(size=(10, 12, 2))
-    for start in ((-3, -4), (2, 3), (5, -2), (-30, 0)):
-        window = cut_window(picture, start, 9)
-        back = np.zeros_like(picture)
-        add_window(back, window, start)
-        inside = np.zeros((10, 12), bool)
-        inside[max(0, start[0]) : max(0, start[0] + 9), max(0, start[1]) : start[1] + 9] = True
-        np.testing.assert_array_equal(back, np.where(inside[..., None], picture, 0))
+    rng = np.random.default_rng(0)
+    brain = np.zeros((40, 9, 5), bool)
+    brain[2:38, 1:8, 1:4] = rng.random((36, 7, 3)) < 0.9
+    volume = rng.normal(size=brain.shape).astype("float32")
+    windows = SliceWindows(brain, 16)
+    cut = np.asarray(windows.cut(volume))
+    for window, (level, row, column) in zip(cut, plan_windows(brain, 16), strict=True):
+        expected = cut_window(volume[..., level], (int(row), int(column)), 16)
+        np.testing.assert_array_equal(window, expected)
+    back = np.asarray(windows.blend(cut))
+    np.testing.assert_allclose(back[brain], volume[brain], rtol=1e-5)
+
+
+def test_a_window_may_leave_a_picture_altogether():
+    picture = np.arange(6).reshape(2, 3)
+    np.testing.assert_array_equal(
+        cut_window(picture, (-1, 1), 3), [[0, 0, 0], [1, 2, 0], [4, 5, 0]]
+    )
+    assert not cut_window(picture, (-30, 0), 3).any() and not cut_window(picture, (0, 9), 3).any()
 
 
 def test_blending_is_smallest_at_the_edge_and_never_zero():
@@ -72,6 +90,8 @@ def test_fixed_targets_see_the_three_others():
         encoded = encode_inputs(images, target, config)
         kept = [channel for channel in range(4) if channel != index]
         np.testing.assert_array_equal(encoded, images[..., kept])
+        tensor = encode_inputs(ops.convert_to_tensor(images), target, config)
+        np.testing.assert_array_equal(tensor, encoded)
 
 
 def test_any_target_is_masked_and_coded():
