@@ -22,13 +22,10 @@ from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig
 
 SIZE = 32
 _LOSSES = LossConfig(ssim_weight=1.0, identity_weight=0.5, background_weight=1.0, cycle_noise=0.02)
-_DATA = DataConfig(image_size=SIZE, channels=1, validation_images=4)
-_RUN = {"batch_size": 4, "steps": 4, "steps_per_epoch": 2, "precision": "float32"}
+_RUN = {"batch_size": 4, "steps": 4, "validate_every": 2, "precision": "float32"}
 
 VAE = CycleGANConfig(
     generator=VAEUNetConfig(
-        image_size=SIZE,
-        channels=1,
         filters=(8, 16),
         kernel_sizes=(3, 3),
         num_residual_blocks=(0, 1),
@@ -36,37 +33,37 @@ VAE = CycleGANConfig(
         groups=4,
         latent_channels=4,
     ),
-    discriminator=DiscriminatorConfig(
-        image_size=SIZE, channels=1, filters=(8, 16), num_heads=2, trunk_depth=1, groups=4
-    ),
-    data=_DATA,
+    discriminator=DiscriminatorConfig(filters=(8, 16), num_heads=2, trunk_depth=1, groups=4),
+    data=DataConfig(image_size=SIZE, channels=1, validation_images=4),
     losses=_LOSSES,
-    optimizer=OptimizerConfig(learning_rate=1e-3, epsilon=1e-4),  # no noise at rest is blown up
+    # An epsilon that keeps noise at rest from being blown up.
+    optimizer=OptimizerConfig(
+        learning_rate=1e-3, decay=6e-8, beta_1=0.5, epsilon=1e-4, ema_decay=0.999
+    ),
     pool_size=8,
     **_RUN,
 )
 RESNET = dataclasses.replace(
     VAE,
-    generator=ResnetGeneratorConfig(image_size=SIZE, filters=(8, 16), num_residual_blocks=1),
-    discriminator=PatchDiscriminatorConfig(image_size=SIZE, filters=(8, 16)),
+    generator=ResnetGeneratorConfig(filters=(8, 16), num_residual_blocks=1),
+    discriminator=PatchDiscriminatorConfig(filters=(8, 16)),
     losses=dataclasses.replace(_LOSSES, discriminator_gradients="joint"),
 )
 RRDBNET = SuperResolutionConfig(
-    network=RRDBNetConfig(channels=1, num_features=8, num_blocks=1, growth_channels=4),
-    discriminator=DiscriminatorConfig(
-        image_size=SIZE, channels=1, filters=(8, 8), num_heads=2, trunk_depth=1, groups=0
-    ),
+    generator=RRDBNetConfig(channels=1, num_features=8, num_blocks=1, growth_channels=4),
+    discriminator=DiscriminatorConfig(filters=(8, 8), num_heads=2, trunk_depth=1, groups=0),
     patch_size=8,
     pixel_steps=2,
-    learning_rate=1e-3,
+    optimizer=OptimizerConfig(
+        learning_rate=1e-3, halving_steps=200_000, epsilon=1e-8, ema_decay=0.999
+    ),
     validation_images=2,
     **_RUN,
 )
 MODALITY = ModalityConfig(
-    model=ModalityUNetConfig(image_size=SIZE, filters=(8, 8), latent_channels=4),
+    generator=ModalityUNetConfig(image_size=SIZE, filters=(8, 8), latent_channels=4),
     data=ModalityDataConfig(image_size=SIZE),
-    learning_rate=1e-3,
-    epsilon=1e-4,
+    optimizer=OptimizerConfig(learning_rate=1e-3, epsilon=1e-4),
     **_RUN,
 )
 TINY = {"vae": VAE, "resnet": RESNET, "rrdbnet": RRDBNET, "modality": MODALITY}
@@ -76,33 +73,33 @@ def shrink(config):
     """A preset with a few features a level and 32-pixel images, otherwise as it is."""
 
     def narrow(part, **fields):
-        groups = {"groups": min(part.groups, 4)} if hasattr(part, "groups") else {}
-        size = {"image_size": SIZE}
-        return dataclasses.replace(
-            part, filters=(8,) * len(part.filters), **size, **groups, **fields
-        )
+        if hasattr(part, "groups"):
+            fields["groups"] = min(part.groups, 4)
+        sized = dataclasses.replace(part, image_size=part.stride * 16)
+        return dataclasses.replace(sized, filters=(8,) * len(part.filters), **fields)
 
     shared = {"batch_size": 2, "precision": "float32"}
     if isinstance(config, SuperResolutionConfig):
+        generator = dataclasses.replace(
+            config.generator, num_features=8, num_blocks=1, growth_channels=4
+        )
         return dataclasses.replace(
             config,
-            network=dataclasses.replace(
-                config.network, num_features=8, num_blocks=1, growth_channels=4
-            ),
+            generator=generator,
             discriminator=narrow(config.discriminator),
-            patch_size=SIZE // config.network.scale,
+            patch_size=SIZE // generator.scale,
             **shared,
         )
+    data = dataclasses.replace(config.data, image_size=SIZE)
     if isinstance(config, ModalityConfig):
-        data = dataclasses.replace(config.data, image_size=SIZE)
-        return dataclasses.replace(config, model=narrow(config.model), data=data, **shared)
+        return dataclasses.replace(config, generator=narrow(config.generator), data=data, **shared)
     blocks = config.generator.num_residual_blocks
     blocks = min(blocks, 2) if isinstance(blocks, int) else tuple(min(n, 1) for n in blocks)
     return dataclasses.replace(
         config,
         generator=narrow(config.generator, num_residual_blocks=blocks),
         discriminator=narrow(config.discriminator),
-        data=dataclasses.replace(config.data, image_size=SIZE),
+        data=data,
         pool_size=min(config.pool_size, 8),
         **shared,
     )
@@ -117,12 +114,12 @@ def make_batch(config, seed: int) -> tuple[np.ndarray, ...]:
         pair = rng.uniform(-1, 1, shape).astype("float32")
         return pair[0], np.abs(pair[1]) * 2 - 1
     if isinstance(config, ModalityConfig):
-        shape = (count, SIZE, SIZE, config.model.channels)
+        shape = (count, SIZE, SIZE, config.generator.channels)
         target = rng.uniform(0, 1, (*shape[:3], 1)).astype("float32")
         return rng.uniform(0, 1, shape).astype("float32"), target, np.ones_like(target)
-    scale = config.network.scale
+    scale = config.generator.scale
     side = config.patch_size * scale
-    high = rng.uniform(0, 1, (count, side, side, config.network.channels)).astype("float32")
+    high = rng.uniform(0, 1, (count, side, side, config.generator.channels)).astype("float32")
     return high[:, ::scale, ::scale].copy(), high
 
 

@@ -56,3 +56,13 @@ def _find_shell(air):
     for window in ((reach, 1), (1, reach)):
         air = ops.max_pool(air, window, strides=1, padding="same")
     return ops.average_pool(air, blur, strides=1, padding="same")
+
+
+def start_share(step, steps: int):
+    """Weight of the start at a step: 1 in the first half of `steps`, falling to 0 in the second.
+
+    Args:
+        step: Scalar, steps done.
+        steps: Length of the start.
+    """
+    return ops.clip(2.0 - 2.0 * step / max(1, steps), 0.0, 1.0)

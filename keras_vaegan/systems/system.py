@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
+    from keras_vaegan.training.callbacks import PlateauRate
     from keras_vaegan.training.trainer import Trainer
 
 
@@ -34,10 +35,12 @@ class TrainingData(Protocol):
     Attributes:
         one_pass: Steps of one pass over the training samples.
         description: What is trained on, in one phrase, such as "868 MRI and 868 CT images".
+        plateau: What lowers the learning rate where validations stop to improve, or None.
     """
 
     one_pass: int
     description: str
+    plateau: PlateauRate | None
 
     def make_stream(self, config: Any, done: int) -> tf.data.Dataset:
         """Endless stream of global batches from step `done` on."""

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from keras_vaegan.evaluation.report import draw_history
+from keras_vaegan.data.image import write_image
 from keras_vaegan.files import atomic_path
 from keras_vaegan.training.distribution import is_chief
 from keras_vaegan.training.state import save_run_state
@@ -52,7 +53,7 @@ class StopOnSignalOrLimit(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None) -> None:
         self._started = self._started or time.monotonic()
-        self._done = int(self.model.trained_steps.numpy())
+        self._done = int(keras.ops.convert_to_numpy(self.model.trained_steps))
 
     def on_train_batch_end(self, batch, logs=None) -> None:
         self._done += 1
@@ -67,67 +68,93 @@ class StopOnSignalOrLimit(keras.callbacks.Callback):
         signal.signal(number, self._handlers[number])
 
 
+class PlateauRate(keras.callbacks.ReduceLROnPlateau):
+    """Halve the learning rate after some validations in a row without a better score.
+
+    The score is "val_score", or where nothing is validated the negative of another log.
+
+    Args:
+        patience: Validations without a better one.
+        otherwise: Name of that log.
+    """
+
+    def __init__(self, patience: int, otherwise: str) -> None:
+        super().__init__("plateau_score", factor=0.5, patience=patience, mode="max", min_delta=0)
+        self.otherwise = otherwise
+        self.past: dict[str, float] = {}
+
+    def on_train_begin(self, logs=None) -> None:
+        super().on_train_begin(logs)
+        if "plateau_best" in self.past:
+            self.best, self.wait = self.past["plateau_best"], int(self.past["plateau_wait"])
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        score = logs.get("val_score", -float(np.mean(logs[self.otherwise])))
+        super().on_epoch_end(epoch, {"plateau_score": score})
+        self.past = {"plateau_best": float(self.best), "plateau_wait": self.wait}
+
+
 class RunRecorder(keras.callbacks.Callback):
     """Validate at every epoch's end and keep the run folder current.
 
-    Writes weights (`*.h5`, and `best/` where the score improved), `state/`, `history.csv` and
-    loss plots; of several workers only the chief does. A system's own recorder overrides
-    `validate`.
+    Writes weights (`*.h5`, and `best/` where the score improved), `state/`, `history.csv`, loss
+    plots and sample grids; of several workers only the chief does.
 
     Args:
         folder: Run folder.
+        samples: The run's `TrainingData`, which validates.
         past: What `load_run_state` gave back of an earlier part of the run, or nothing.
-
-    Attributes:
-        judges_everywhere: Whether all workers validate, since `learn_from` needs it.
     """
 
-    judges_everywhere = False
-
-    def __init__(self, folder: Path, past: dict | None = None) -> None:
+    def __init__(self, folder: Path, samples, past: dict | None = None) -> None:
         super().__init__()
         past = past or {}
-        self.folder = Path(folder)
+        self.folder, self.samples = Path(folder), samples
         self.history: list[dict] = list(past.get("history") or [])
         self.best_score: float = past.get("best_score", float("-inf"))
         self.seconds: float = past.get("seconds", 0.0)
+        self.plateau: PlateauRate | None = samples.plateau
+        if self.plateau is not None:
+            self.plateau.past = past
 
-    def validate(self, step: int) -> dict[str, float]:
-        """Judge the current weights, write sample pictures.
-
-        Returns:
-            Columns of history.csv; "val_score" (higher is better) chooses `best/`. Empty where
-            there is nothing to validate on.
-        """
-        return {}
-
-    def learn_from(self, row: dict) -> None:
-        """Change the trainer by what an epoch gave, before its state is written."""
+    def set_model(self, model) -> None:
+        super().set_model(model)
+        if self.plateau is not None:
+            self.plateau.set_model(model)
 
     def on_train_begin(self, logs=None) -> None:
+        if self.plateau is not None:
+            self.plateau.on_train_begin()
         self._mark = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None) -> None:
+        logs = logs if logs is not None else {}
         self.seconds += time.monotonic() - self._mark
         row = {
             "epoch": epoch + 1,
-            "step": int(self.model.trained_steps.numpy()),
+            "step": int(keras.ops.convert_to_numpy(self.model.trained_steps)),
             "minutes": round(self.seconds / 60, 3),
-            "learning_rate": float(self.model.optimizer.learning_rate.numpy()),
-            **{name: float(np.mean(value)) for name, value in (logs or {}).items()},
+            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            **{name: float(np.mean(value)) for name, value in logs.items()},
         }
-        judged = self.validate(row["step"]) if is_chief() or self.judges_everywhere else {}
-        row |= judged
-        if logs is not None:
-            logs.update(judged)
+        score = float("-inf")
+        if is_chief() or self.plateau is not None:  # a rate that all workers must lower
+            judged = self.samples.validate(self.model)
+            score = judged.row.get("val_score", score)
+            row |= judged.row
+            logs.update(judged.row)
+            if judged.picture is not None and is_chief():
+                name = f"step_{row['step']:06d}.png"
+                write_image(self.folder / "samples" / name, judged.picture)
         self.history.append(row)
-        self.learn_from(row)
+        if self.plateau is not None:
+            self.plateau.on_epoch_end(epoch, logs)
         if is_chief():
-            self._write_records()
-            self._write_checkpoints(judged.get("val_score", float("-inf")), row)
+            self._write_history()
+            self._write_checkpoints(score)
         self._mark = time.monotonic()
 
-    def _write_records(self) -> None:
+    def _write_history(self) -> None:
         """Write history.csv and its plots."""
         path = self.folder / "logs" / "history.csv"
         names = list(dict.fromkeys(name for row in self.history for name in row))
@@ -137,17 +164,18 @@ class RunRecorder(keras.callbacks.Callback):
             writer.writerows(self.history)
         draw_history(path, self.folder / "logs" / "history.png")
 
-    def _write_checkpoints(self, score: float, row: dict) -> None:
+    def _write_checkpoints(self, score: float) -> None:
         """Write weights and the resumable state, the best ones apart."""
         self.model.save_weight_files(self.folder)
         if score > self.best_score:
             self.best_score = score
             self.model.save_weight_files(self.folder / "best")
         extra = {
-            "epoch": row["epoch"],
-            "step": row["step"],
+            "epoch": self.history[-1]["epoch"],
+            "step": self.history[-1]["step"],
             "best_score": self.best_score,
             "seconds": self.seconds,
             "history": self.history,
+            **(self.plateau.past if self.plateau is not None else {}),
         }
         save_run_state(self.model, self.folder / "state", extra)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import keras
-import tensorflow as tf
+from keras import ops
 
 from keras_vaegan.kernels.random import draw_uniform
-from keras_vaegan.training.replicas import gather_batch, take_own_part
+from keras_vaegan.training.backend import gather_batch, take_own_part
 
 
 class ImagePool(keras.layers.Layer):
@@ -26,23 +26,19 @@ class ImagePool(keras.layers.Layer):
     def __init__(self, capacity: int, image_shape: tuple[int, int, int], **kwargs) -> None:
         super().__init__(trainable=False, dtype="float32", **kwargs)
         self.capacity = capacity
-        self.image_shape = image_shape
         if capacity:
+            shared = {
+                "initializer": "zeros",
+                "trainable": False,
+                "aggregation": "only_first_replica",
+            }
             self.images = self.add_weight(
-                shape=(capacity, *image_shape),
-                initializer="zeros",
-                trainable=False,
-                dtype="float16",
-                aggregation="only_first_replica",
-                name="images",
+                shape=(capacity, *image_shape), dtype="float16", name="images", **shared
             )
-            self.count = self.add_weight(
-                shape=(), initializer="zeros", trainable=False, dtype="int32", name="count",
-                aggregation="only_first_replica",
-            )  # fmt: skip
+            self.count = self.add_weight(shape=(), dtype="int32", name="count", **shared)
         self.built = True
 
-    def query(self, images: tf.Tensor, seed: tf.Tensor, blocks: int = 1) -> tf.Tensor:
+    def query(self, images, seed, blocks: int = 1):
         """Exchange a batch. Several replicas exchange the global batch in one common pool.
 
         Args:
@@ -56,19 +52,19 @@ class ImagePool(keras.layers.Layer):
         if not self.capacity:
             return images
         images = gather_batch(images, blocks)
-        count = tf.shape(images)[0]
-        stored, filled = self.images.value, self.count.value
+        count = ops.shape(images)[0]
+        stored, filled = ops.convert_to_tensor(self.images), ops.convert_to_tensor(self.count)
         is_full = filled >= self.capacity
-        shuffled = tf.argsort(draw_uniform((self.capacity,), seed))[:count]
-        positions = tf.where(is_full, shuffled, (filled + tf.range(count)) % self.capacity)
-        old = tf.cast(tf.gather(stored, positions), images.dtype)
-        swap = draw_uniform((count, 1, 1, 1), seed + 1) < 0.5
-        swap = tf.logical_and(swap, is_full)
-        answer = tf.where(swap, old, images)
-        kept = tf.where(tf.logical_and(is_full, ~swap), old, images)
-        updated = tf.tensor_scatter_nd_update(
-            stored, positions[:, None], tf.cast(kept, stored.dtype)
+        shuffled = ops.cast(ops.argsort(draw_uniform((self.capacity,), seed))[:count], "int32")
+        in_turn = (filled + ops.arange(count, dtype="int32")) % self.capacity
+        positions = ops.where(is_full, shuffled, in_turn)
+        old = ops.cast(ops.take(stored, positions, axis=0), images.dtype)
+        swap = ops.logical_and(draw_uniform((count, 1, 1, 1), seed + 1) < 0.5, is_full)
+        answer = ops.where(swap, old, images)
+        kept = ops.where(ops.logical_and(is_full, ops.logical_not(swap)), old, images)
+        updated = ops.scatter_update(
+            stored, ops.expand_dims(positions, 1), ops.cast(kept, stored.dtype)
         )
         self.images.assign(updated)
-        self.count.assign(tf.minimum(filled + count, self.capacity))
+        self.count.assign(ops.minimum(filled + count, self.capacity))
         return take_own_part(answer, blocks)

@@ -1,21 +1,26 @@
-"""A whole training run, of whichever system its config describes."""
+"""A whole training run, of whichever system: data in, run folder out."""
 
 from __future__ import annotations
 
-import importlib
+import dataclasses
+import math
+import sys
 from pathlib import Path
+from typing import Any
 
-from keras_vaegan.errors import InputError
+import keras
+import tensorflow as tf
 
-_RUNS = {
-    "CycleGANConfig": ("cyclegan_run", "train_cyclegan"),
-    "ModalityConfig": ("modality_run", "train_modality"),
-    "SuperResolutionConfig": ("super_resolution_run", "train_super_resolution"),
-}
+from keras_vaegan.training.callbacks import RunRecorder, StopOnSignalOrLimit
+from keras_vaegan.training.distribution import check_global_batch, is_chief
+from keras_vaegan.training.run_folder import write_run_config
+from keras_vaegan.training.state import load_run_state
+from keras_vaegan.training.trainer import Trainer
 
 
 def train_run(
-    config,
+    system: Any,
+    config: Any,
     data: Path,
     out: Path,
     resume: bool = False,
@@ -25,22 +30,94 @@ def train_run(
     """Train what a config describes and keep its run folder.
 
     Args:
+        system: The config's `System`.
         config: The run, as `get_preset` gives it.
         data: Folder with the training data of that system.
         out: Run folder.
         resume: Continue from `out/state`.
-        minutes: Time limit of this call, or None.
+        minutes: Time limit of this call, or None; reading the data does not count.
         epochs: Passes over the data, instead of `config.steps`.
 
     Returns:
         The signal that ended the run early, or None.
 
     Raises:
-        InputError: unusable data or run folder.
+        InputError: unusable data or run folder, or a batch that the replicas cannot share.
     """
-    name = type(config).__name__
-    if name not in _RUNS:
-        raise InputError(f"no training for {name}: expected one of {', '.join(_RUNS)}")
-    module, function = _RUNS[name]
-    train = getattr(importlib.import_module(f"keras_vaegan.trainers.{module}"), function)
-    return train(config, data, out, resume, minutes, epochs)
+    samples = system.load_data(config, data, out, resume)
+    if epochs:
+        config = dataclasses.replace(config, steps=epochs * samples.one_pass)
+    check_global_batch(config.batch_size, tf.distribute.get_strategy())
+    trainer = system.build_trainer(config)
+    past = load_run_state(trainer, out / "state") if resume else {}
+    if is_chief():
+        write_run_config(out, config)
+        samples.write_records(out)
+    done = past.get("step", 0)
+    _log_on_chief(
+        f"training on {samples.description}, batches of {config.batch_size}, steps {done} to "
+        f"{config.steps}"
+    )
+    if done >= config.steps:
+        _log_on_chief(
+            f"already at step {done} of {config.steps}: give --steps a higher number to go on"
+        )
+        return None
+    recorder = RunRecorder(out, samples, past)
+    every = config.validate_every or samples.one_pass
+    with StopOnSignalOrLimit(config.steps, minutes) as limit:
+        for stage, end in system.list_stages(config):
+            if done >= end or limit.is_over:
+                continue
+            trainer.set_stage(stage)
+            limit.steps = end
+            stream = samples.make_stream(config, done)
+            _fit(trainer, stream, limit, recorder, end - done, every)
+            done = recorder.history[-1]["step"]
+    final = recorder.history[-1]
+    _log_on_chief(f"saved {out} at step {final['step']} after {final['minutes']:.1f} minutes")
+    return limit.received
+
+
+def _fit(
+    trainer: Trainer,
+    stream: tf.data.Dataset,
+    limit: StopOnSignalOrLimit,
+    recorder: RunRecorder,
+    steps: int,
+    every: int,
+) -> None:
+    """Train on from the recorder's last epoch, an epoch from one validation to the next.
+
+    Args:
+        stream: Endless stream of global batches, at the trainer's next step.
+        limit: When to stop.
+        recorder: The run's.
+        steps: Steps to come.
+        every: Steps between two validations.
+    """
+    options = tf.data.Options()
+    policy = tf.data.experimental.AutoShardPolicy.DATA  # each worker computes its rows of a batch
+    options.experimental_distribute.auto_shard_policy = policy
+    if tf.distribute.has_strategy():
+        # Keras takes a batch off a distributed stream to see its shape: one that comes again.
+        stream = stream.take(1).concatenate(stream)
+    callbacks = [limit, recorder]
+    done = recorder.history[-1]["epoch"] if recorder.history else 0
+    if is_chief():
+        callbacks.append(keras.callbacks.TensorBoard(str(recorder.folder / "logs")))
+    trainer.fit(
+        stream.with_options(options),
+        epochs=done + math.ceil(steps / every),
+        shuffle=False,
+        verbose=("auto" if sys.stdout.isatty() else 2) if is_chief() else 0,
+        initial_epoch=done,
+        steps_per_epoch=min(steps, every),
+        callbacks=callbacks,
+    )
+
+
+def _log_on_chief(text: str) -> None:
+    """Print a line, on the chief alone."""
+    if is_chief():
+        print(text, flush=True)

@@ -18,6 +18,7 @@ from keras_vaegan.weights.h5_file import UnreadableFile, create_h5, find_dataset
 
 CURRENT = "state.h5"
 PREVIOUS = "state.previous.h5"
+RETIRED = ("plateau_best", "plateau_wait")  # variables of version 0.1, today among the facts
 
 
 def save_run_state(trainer: Any, folder: str | Path, extra: dict) -> None:
@@ -98,7 +99,8 @@ def _read_state(path: Path, variables: dict) -> tuple[dict[str, np.ndarray], dic
         file["variables"].visititems(
             lambda name, item: saved.append(name) if isinstance(item, h5py.Dataset) else None
         )
-        difference = sorted(set(saved) ^ set(variables))
+        retired = [name for name in RETIRED if name in saved and name not in variables]
+        difference = sorted(set(saved) - set(retired) ^ set(variables))
         if difference:
             place = "the state" if difference[0] in saved else "the trainer"
             raise InputError(
@@ -110,6 +112,8 @@ def _read_state(path: Path, variables: dict) -> tuple[dict[str, np.ndarray], dic
             for name, variable in variables.items()
         }
         extra = json.loads(find_dataset(file, "extra", path)[()].tobytes())
+        for name in retired:
+            extra[name] = float(find_dataset(file["variables"], name, path)[()])
     return arrays, extra
 
 

@@ -2,42 +2,44 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_vaegan.training.averages import MeanTracker
+from keras_vaegan.config.run import OptimizerConfig
+from keras_vaegan.training.backend import compile_inference, count_replicas
 from keras_vaegan.training.distribution import (
+    dtype_policy,
     is_multi_worker,
     resolve_precision,
     should_compile_with_xla,
 )
-from keras_vaegan.training.replicas import count_replicas
+from keras_vaegan.training.means import RunningMeans
 
 
 class Trainer(keras.Model):
     """A `keras.Model` whose step is a pure function of its state and its batch.
 
-    A subclass has `update(batch) -> logs`, which changes its networks, and names what its state
-    consists of in `state_parts`.
+    A subclass has `update(batch) -> logs`, which changes its networks, names what its state
+    consists of in `state_parts`, and says which weight files it writes.
 
     Args:
-        config: The run; its `precision` is read here.
-        logs: The names of all that a training or test step logs.
+        config: The run.
         name: Keras name.
     """
 
-    def __init__(self, config, logs, name: str) -> None:
+    def __init__(self, config: Any, name: str) -> None:
         super().__init__(name=name)
         self.config = config
         self.trained_steps = self._add_scalar("trained_steps", "int64")
-        self._running = MeanTracker(logs)
         self._votes = is_multi_worker()
-        self.stop_wish = self._add_scalar("stop_wish") if self._votes else None
+        self.stop_requested = self._add_scalar("stop_requested") if self._votes else None
         self.stop_decided = self._add_scalar("stop_decided") if self._votes else None
-        self._compiled: dict = {}
+        self._means = RunningMeans()
+        self._compiled: dict[int, Callable] = {}
         self.built = True
 
     def _add_scalar(self, name: str, dtype: str = "float32") -> keras.Variable:
@@ -52,22 +54,23 @@ class Trainer(keras.Model):
         kwargs.setdefault("jit_compile", should_compile_with_xla())
         super().compile(optimizer=optimizer, **kwargs)
 
-    def scale_for_precision(self, optimizer, variables) -> keras.optimizers.Optimizer:
-        """Build an optimiser, with loss scaling where float16 needs it."""
+    def prepare_optimizer(self, optimizer, variables) -> keras.optimizers.Optimizer:
+        """Build an optimiser for its variables, with loss scaling where float16 needs it."""
         if resolve_precision(self.config.precision) == "mixed_float16":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         optimizer.build(variables)
         return optimizer
 
-    @property
-    def metrics(self) -> list:
-        return list(self._running.means.values())
+    def set_stage(self, name: str) -> None:
+        """Change to a stage of the run that compiles its own step; most have one alone."""
+
+    # -- one step ----------------------------------------------------------------------------------
 
     def update(self, data) -> dict:
-        """Change the networks by one batch. Returns the losses by name."""
+        """Change the networks by one batch. Returns the unweighted losses by name."""
         raise NotImplementedError
 
-    def train_step(self, data):
+    def train_step(self, data) -> dict:
         """One step: update, count, and agree with other workers whether to stop.
 
         Returns:
@@ -77,9 +80,47 @@ class Trainer(keras.Model):
         self.trained_steps.assign_add(1)
         if self._votes:
             context = tf.distribute.get_replica_context()
-            wishes = context.all_reduce(tf.distribute.ReduceOp.SUM, self.stop_wish.value + 0.0)
-            self.stop_decided.assign(wishes)
-        return self._running.track(logs)
+            requests = self.stop_requested.value + 0.0
+            self.stop_decided.assign(context.all_reduce(tf.distribute.ReduceOp.SUM, requests))
+        return self.track(logs)
+
+    def make_seeds(self, names: Iterable[str]) -> dict[str, Any]:
+        """One seed a random stream, a function of the run's seed and the step alone.
+
+        Args:
+            names: Of the streams, at most 8; each may use its seed and the next one.
+        """
+        step = keras.ops.cast(self.trained_steps, "int32")
+        run = keras.ops.convert_to_tensor(self.config.seed, "int32")
+        return {
+            name: keras.ops.stack([run, 16 * step + 2 * index]) for index, name in enumerate(names)
+        }
+
+    @property
+    def step_number(self):
+        """Steps done so far, as a float32 scalar for schedules inside the step."""
+        return keras.ops.cast(self.trained_steps, "float32")
+
+    def average_decay(self):
+        """Decay of averaged weights in this step: less in the first steps; None for no average."""
+        limit = self.config.optimizer.ema_decay
+        step = self.step_number
+        return keras.ops.minimum(limit, (1 + step) / (10 + step)) if limit else None
+
+    def track(self, logs: dict) -> dict:
+        """Feed every value into its running mean.
+
+        Returns:
+            The means by name. Among several workers each has shape (1,), since Keras reduces
+            what a step returns over axis 0 there.
+        """
+        self._means.update_state(logs)
+        means, shape = self._means.result(), (1,) if is_multi_worker() else ()
+        return {name: keras.ops.reshape(means[name], shape) for name in logs}
+
+    @property
+    def metrics(self) -> list:
+        return [self._means]
 
     def _know_batch_size(self, data):
         """Give a replica's tensors the static batch size that cutting the global batch lost."""
@@ -91,32 +132,26 @@ class Trainer(keras.Model):
             lambda part: tf.ensure_shape(part, (count, *part.shape[1:])), data
         )
 
-    def agree_to_stop(self, wish: bool) -> bool:
+    # -- around the step ---------------------------------------------------------------------------
+
+    def agree_to_stop(self, requested: bool) -> bool:
         """Whether to stop after this step: this worker's wish or, of several, anyone's.
 
-        A wish takes effect at the end of the next step, for all workers alike, so that none
+        A request takes effect at the end of the next step, for all workers alike, so that none
         waits for another that has left.
         """
         if not self._votes:
-            return wish
-        self.stop_wish.assign(float(wish))
-        return float(self.stop_decided.numpy()) > 0
+            return requested
+        self.stop_requested.assign(float(requested))
+        return float(keras.ops.convert_to_numpy(self.stop_decided)) > 0
 
     def infer(self, network: keras.Model, images) -> np.ndarray:
-        """A network's output for one batch, on this process's first device alone.
-
-        `predict_on_batch` would run on every replica, and join what all of them give.
-
-        Args:
-            network: One of the trainer's.
-            images: A batch.
-        """
+        """A network's output for one batch; `network` is one of the trainer's."""
         if id(network) not in self._compiled:
-            self._compiled[id(network)] = tf.function(partial(network, training=False))
-        return self._compiled[id(network)](tf.convert_to_tensor(images)).numpy()
+            self._compiled[id(network)] = compile_inference(network)
+        return self._compiled[id(network)](images)
 
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
-        """Everything is built: Keras need not take a batch from the stream to see its shape."""
+    # -- state -------------------------------------------------------------------------------------
 
     def state_parts(self) -> dict:
         """What a resume needs besides the step count: owners of `variables`, by lasting names."""
@@ -130,3 +165,43 @@ class Trainer(keras.Model):
             for index, variable in enumerate(owner.variables)
         }
         return {"trained_steps": self.trained_steps, **variables}
+
+    def save_weight_files(self, folder) -> None:
+        """Write the system's weight files.
+
+        Raises:
+            InputError: the folder cannot be written to, or the disk is full.
+        """
+        raise NotImplementedError
+
+
+def build_compiled(trainer_class: Callable[[Any], Trainer], config: Any) -> Trainer:
+    """Build a trainer under its run's dtype policy, and compile it."""
+    with dtype_policy(resolve_precision(config.precision)):
+        trainer = trainer_class(config)
+    trainer.compile()
+    return trainer
+
+
+def make_adam(rates: OptimizerConfig, learning_rate) -> keras.optimizers.Optimizer:
+    """Adam, or AdamW where weight decay is asked for, at a rate or on a schedule."""
+    settings = {"beta_1": rates.beta_1, "beta_2": rates.beta_2, "epsilon": rates.epsilon}
+    if rates.weight_decay:
+        return keras.optimizers.AdamW(learning_rate, weight_decay=rates.weight_decay, **settings)
+    return keras.optimizers.Adam(learning_rate, **settings)
+
+
+def copy_model(model: keras.Model) -> keras.Model:
+    """A model of the same architecture and weights, for averaging."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    copy.trainable = True
+    return copy
+
+
+def unpack_batch(data) -> tuple:
+    """The parts of a dataset's element, or of what `train_on_batch((first, second))` was given."""
+    first, *others = keras.utils.unpack_x_y_sample_weight(data)
+    if others[0] is None and isinstance(first, (list, tuple)):
+        return tuple(first)
+    return (first, *(part for part in others if part is not None))

@@ -1,124 +1,113 @@
-"""A whole CycleGAN run: two folders of images in, run folder out."""
+"""The data of a CycleGAN run: two folders of images, some held back to judge both directions."""
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_vaegan.data.folders import find_image_root
-from keras_vaegan.data.image import image_to_unit, write_image
+from keras_vaegan.data.folders import find_image_root, hold_back
+from keras_vaegan.data.image import image_to_unit
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.running import run_generator
 from keras_vaegan.systems.cyclegan.config import CycleGANConfig
-from keras_vaegan.systems.cyclegan.evaluation import (
-    TranslationResult,
-    draw_translation_grid,
-    evaluate_translation,
-)
+from keras_vaegan.systems.cyclegan.evaluation import draw_translation_grid, evaluate_translation
 from keras_vaegan.systems.cyclegan.images import load_images, make_unpaired_dataset
-from keras_vaegan.training.callbacks import RunRecorder, StopOnSignalOrLimit
-from keras_vaegan.training.fitting import begin_run, end_run, fit_run, has_ended, say
+from keras_vaegan.systems.system import Validation
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from keras_vaegan.systems.cyclegan.trainer import CycleGAN
 
 SAMPLE_ROWS = 3
 
 
-def train_cyclegan(
-    config: CycleGANConfig,
-    data: Path,
-    out: Path,
-    resume: bool = False,
-    minutes: float | None = None,
-    epochs: int | None = None,
-) -> int | None:
-    """Train a CycleGAN and keep its run folder.
+@dataclass(frozen=True)
+class TrainingImages:
+    """A run's images, decoded; as `TrainingData`.
+
+    Attributes:
+        one_pass: Steps of a pass over the larger domain.
+        mri, ct: Training images (N, S, S, C), uint8 or uint16.
+        held_mri, held_ct: Those held back, float32 in [0, 1].
+    """
+
+    one_pass: int
+    mri: np.ndarray
+    ct: np.ndarray
+    held_mri: np.ndarray
+    held_ct: np.ndarray
+    plateau = None
+
+    @property
+    def description(self) -> str:
+        """What is trained on."""
+        return f"{len(self.mri)} MRI and {len(self.ct)} CT images"
+
+    def make_stream(self, config: CycleGANConfig, done: int) -> tf.data.Dataset:
+        """Endless stream of unpaired batches from step `done` on."""
+        return make_unpaired_dataset(
+            self.mri, self.ct, config.batch_size, config.seed, config.data, done
+        )
+
+    def validate(self, trainer: CycleGAN) -> Validation:
+        """Judge both directions on the held-back images.
+
+        By default the score is the mean honest-cycle SSIM less the mean realism gap of both
+        directions: a network that copies its input scores about 0, and so does one that forgets
+        the anatomy. With `best_by="ssim"` it is the mean cycle SSIM.
+        """
+        if not (len(self.held_mri) and len(self.held_ct)):
+            return Validation()
+        value_range = trainer.config.data.value_range
+        to_ct, to_mri = (
+            partial(run_generator, partial(trainer.infer, network), value_range=value_range)
+            for network in (trainer.g_target_ema, trainer.g_source_ema)
+        )
+        result = evaluate_translation(to_ct, to_mri, self.held_mri, self.held_ct)
+        row = flatten_metrics(result.metrics, trainer.config.best_by)
+        return Validation(row, draw_translation_grid(result, SAMPLE_ROWS))
+
+    def write_records(self, out: Path) -> None:
+        """Nothing: the folders' names and the config tell which images are held back."""
+
+
+def load_training_images(config: CycleGANConfig, data: Path) -> TrainingImages:
+    """Decode both training folders, and hold some images of each back.
 
     Args:
         config: The run.
         data: Folder with trainA (CT) and trainB (MRI), or a parent of it.
-        out: Run folder.
-        resume: Continue from `out/state`.
-        minutes: Time limit of this call, or None.
-        epochs: Passes over the larger domain, instead of `config.steps`.
-
-    Returns:
-        The signal that ended the run early, or None.
 
     Raises:
-        InputError: unusable data or run folder.
+        InputError: no such folders, or fewer images than one batch draws.
     """
     root = find_image_root(data)
-    mri, mri_held = _hold_back(load_images(root / "trainB", config.data)[0], config)
-    ct, ct_held = _hold_back(load_images(root / "trainA", config.data)[0], config)
-    _check_counts(config, mri, ct)
-    one_pass = max(len(mri), len(ct)) // config.batch_size
-    steps_per_epoch = config.steps_per_epoch or config.validation_epochs * one_pass
-    epochs = epochs or config.epochs
-    steps = epochs * one_pass if epochs else config.steps
-    config = dataclasses.replace(config, steps=steps, epoch_steps=one_pass)
-    trainer, past = begin_run(config, out, resume)
-    done = past.get("step", 0)
-    say(
-        f"training on {len(mri)} MRI and {len(ct)} CT images, {config.batch_size} pairs a step, "
-        f"steps {done} to {steps}"
-    )
-    if has_ended(done, steps):
-        return None
-    recorder = CycleGANRecorder(out, mri_held, ct_held, past)
-    stream = make_unpaired_dataset(mri, ct, config.batch_size, config.seed, config.data, done)
-    with StopOnSignalOrLimit(steps, minutes) as limit:
-        fit_run(trainer, stream, recorder, limit, steps - done, steps_per_epoch)
-    return end_run(out, recorder, limit)
+    kept, held = {}, {}
+    for name, folder in (("MRI", "trainB"), ("CT", "trainA")):
+        images, _ = load_images(root / folder, config.data)
+        train, validation = hold_back(len(images), config.data.validation_images)
+        kept[name], held[name] = images[train], image_to_unit(images[validation])
+        if len(train) < config.batch_size:
+            raise InputError(
+                f"{folder} ({name}) leaves {len(train)} training images: expected at least the "
+                f"batch size {config.batch_size}; add images or lower --batch-size"
+            )
+    one_pass = max(map(len, kept.values())) // config.batch_size
+    return TrainingImages(one_pass, kept["MRI"], kept["CT"], held["MRI"], held["CT"])
 
 
-class CycleGANRecorder(RunRecorder):
-    """Judge both directions on held-back images, and draw them.
-
-    By default the score is the mean honest-cycle SSIM less the mean realism gap of both
-    directions: a network that copies its input scores about 0, and so does one that forgets the
-    anatomy. With `best_by="ssim"` it is the mean cycle SSIM.
-
-    Args:
-        folder: Run folder.
-        mri: Validation images of the source domain (N, S, S, C), uint8 or uint16.
-        ct: Validation images of the target domain.
-        past: What `load_run_state` gave back, or nothing.
-    """
-
-    def __init__(
-        self, folder: Path, mri: np.ndarray, ct: np.ndarray, past: dict | None = None
-    ) -> None:
-        super().__init__(folder, past)
-        self.mri, self.ct = image_to_unit(mri), image_to_unit(ct)
-
-    def validate(self, step: int) -> dict[str, float]:
-        if not (len(self.mri) and len(self.ct)):
-            return {}
-        value_range = self.model.config.data.value_range
-        result = evaluate_translation(
-            partial(run_generator, self.model.g_target_ema, value_range=value_range),
-            partial(run_generator, self.model.g_source_ema, value_range=value_range),
-            self.mri,
-            self.ct,
-        )
-        self._write_samples(result, step)
-        return summarise(result.metrics, self.model.config.best_by)
-
-    def _write_samples(self, result: TranslationResult, step: int) -> None:
-        """Write the grid of both directions."""
-        grid = draw_translation_grid(result, SAMPLE_ROWS)
-        write_image(self.folder / "samples" / f"step_{step:06d}.png", grid)
-
-
-def summarise(metrics: dict, best_by: str = "realism") -> dict:
+def flatten_metrics(metrics: dict, best_by: str = "realism") -> dict[str, float]:
     """Flatten an evaluation to the columns of history.csv, and score it by `best_by`."""
     row = {}
     for name in ("ct", "mri"):
         for kind in ("cycle", "honest_cycle"):
-            row[f"val_{kind}_psnr_{name}"] = metrics[kind][name]["psnr"]["mean"]
-            row[f"val_{kind}_ssim_{name}"] = metrics[kind][name]["ssim"]["mean"]
+            for measure in ("psnr", "ssim"):
+                row[f"val_{kind}_{measure}_{name}"] = metrics[kind][name][measure]["mean"]
         for group, gap in metrics["realism"][name]["gap"].items():
             row[f"val_gap_{group}_{name}"] = gap
         row[f"val_copy_{name}"] = metrics["realism"][name]["copy"]
@@ -128,21 +117,3 @@ def summarise(metrics: dict, best_by: str = "realism") -> dict:
         gaps = [row[f"val_gap_all_{name}"] for name in ("ct", "mri")]
         row["val_score"] -= sum(1.0 if gap is None else gap for gap in gaps) / 2
     return {name: value for name, value in row.items() if value is not None}
-
-
-def _hold_back(images: np.ndarray, config: CycleGANConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Split off validation images: at most a quarter, spread evenly over the folder's order."""
-    count = min(config.data.validation_images, len(images) // 4)
-    chosen = np.zeros(len(images), bool)
-    chosen[np.linspace(0, len(images) - 1, count).astype(int)] = True
-    return images[~chosen], images[chosen]
-
-
-def _check_counts(config: CycleGANConfig, mri: np.ndarray, ct: np.ndarray) -> None:
-    """Refuse fewer images than one batch draws."""
-    for name, images in (("trainB (MRI)", mri), ("trainA (CT)", ct)):
-        if len(images) < config.batch_size:
-            raise InputError(
-                f"{name} leaves {len(images)} training images: expected at least the batch size "
-                f"{config.batch_size}; add images or lower --batch-size"
-            )

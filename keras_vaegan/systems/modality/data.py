@@ -1,19 +1,22 @@
-"""A whole run of missing-modality synthesis: case folders in, run folder out."""
+"""The data of a System B run: case folders, dealt into training, validation and test."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_vaegan.config.networks import MODALITIES
 from keras_vaegan.data.brats import find_cases
-from keras_vaegan.data.image import write_image
+from keras_vaegan.data.folders import spread
 from keras_vaegan.errors import InputError
+from keras_vaegan.evaluation.metrics import to_decibel
 from keras_vaegan.evaluation.report import draw_sample_grid
-from keras_vaegan.files import atomic_path
+from keras_vaegan.files import write_json
 from keras_vaegan.systems.modality.cases import (
     CachedCase,
     SliceSampler,
@@ -29,44 +32,111 @@ from keras_vaegan.systems.modality.slices import (
     list_inputs,
     list_targets,
 )
-from keras_vaegan.training.callbacks import RunRecorder, StopOnSignalOrLimit
-from keras_vaegan.training.distribution import is_chief
-from keras_vaegan.training.fitting import begin_run, end_run, fit_run, has_ended, say
+from keras_vaegan.systems.system import Validation
+from keras_vaegan.training.callbacks import PlateauRate
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from keras_vaegan.systems.modality.trainer import ModalitySynthesis
 
 VALIDATION_SLICES = 64
 SAMPLE_ROWS = 3
+BATCH = 8  # slices a forward pass of a validation
+PARTS = ("train", "validation", "test")
 
 
-def train_modality(
-    config: ModalityConfig,
-    data: Path,
-    out: Path,
-    resume: bool = False,
-    minutes: float | None = None,
-    epochs: int | None = None,
-) -> int | None:
-    """Train on case folders and keep the run folder.
+@dataclass(frozen=True)
+class TrainingCases:
+    """A run's cases, cached on disk; as `TrainingData`.
+
+    Attributes:
+        one_pass: Steps of a pass over the training slices.
+        split: Names of the cases by part.
+        cases: Training cases.
+        held: Validation cases.
+        plateau: Halves the rate by the score, or by the training loss where no case is held back.
+        image_size: Side of a slice in pixels.
+    """
+
+    one_pass: int
+    split: dict[str, list[str]]
+    cases: list[CachedCase]
+    held: list[CachedCase]
+    plateau: PlateauRate
+    image_size: int
+
+    @property
+    def description(self) -> str:
+        """What is trained on."""
+        return ", ".join(f"{len(self.split[part])} {part}" for part in PARTS) + " cases"
+
+    def make_stream(self, config: ModalityConfig, done: int) -> tf.data.Dataset:
+        """Endless stream of slices from step `done` on."""
+        return make_slice_dataset(self.cases, config, done)
+
+    @cached_property
+    def held_slices(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of every held-back case some slices, (N, S, S, 4) in [0, 1], and their brains."""
+        each = max(1, VALIDATION_SLICES // max(1, len(self.held)))
+        found = []
+        for case in self.held:
+            windows = []
+            for level in spread(case.slices, each):
+                picture = case.read_slice(level)
+                starts = list_windows(picture, self.image_size)
+                windows.append(cut_window(picture, starts[len(starts) // 2], self.image_size))
+            found.append(to_unit(np.stack(windows)))
+        return found
+
+    def validate(self, trainer: ModalitySynthesis) -> Validation:
+        """Judge slices of held-back cases.
+
+        The score is the mean over cases and targets of the PSNR in the brain.
+        """
+        if not self.held:
+            return Validation()
+        row: dict[str, float] = {}
+        rows = []
+        for target in list_targets(trainer.config.generator):
+            index = MODALITIES.index(target)
+            psnr, mae = [], []
+            for images, brain in self.held_slices:
+                synthetic = _synthesize(trainer, images, target) * brain
+                error = (synthetic - images[..., index : index + 1])[brain > 0]
+                psnr.append(to_decibel(np.mean(error**2)))
+                mae.append(np.abs(error).mean())
+                rows.append((target, images, synthetic))
+            row[f"val_psnr_{target}"] = float(np.mean(psnr))
+            row[f"val_mae_{target}"] = float(np.mean(mae))
+        scores = [value for name, value in row.items() if name.startswith("val_psnr")]
+        row["val_score"] = float(np.mean(scores))
+        return Validation(row, _draw(rows))
+
+    def write_records(self, out: Path) -> None:
+        """Write split.json."""
+        write_json(Path(out) / "split.json", self.split)
+
+
+def load_training_cases(
+    config: ModalityConfig, data: Path, out: Path, resume: bool
+) -> TrainingCases:
+    """Deal a folder's cases, and bring those of training and validation into the run's cache.
 
     Args:
         config: The run.
         data: Folder of cases with all four contrasts, or one case.
-        out: Run folder; `split.json` tells which cases were held back, `cache/` holds the
-            prepared volumes and may be deleted.
-        resume: Continue from `out/state`.
-        minutes: Time limit of this call, or None; reading the cases does not count.
-        epochs: Passes over the slices, instead of `config.steps`.
-
-    Returns:
-        The signal that ended the run early, or None.
+        out: Run folder; `cache/` in it holds the prepared volumes and may be deleted.
+        resume: Deal as the run's split.json says.
 
     Raises:
-        InputError: unusable data or run folder.
+        InputError: no usable cases, or on a resume other ones.
     """
     folders = {folder.resolve().name: folder for folder in find_cases(data)}
     split = read_split(out, folders) if resume else split_cases(list(folders), config)
     cases, held = (
         cache_cases([folders[name] for name in split[part]], out / "cache", config.data)
-        for part in ("train", "validation")
+        for part in PARTS[:2]
     )
     one_pass = len(SliceSampler(cases, config)) // config.batch_size
     if not one_pass:
@@ -74,103 +144,8 @@ def train_modality(
             f"{data} leaves less than {config.batch_size} slices to train on: expected a batch; "
             "add cases or lower --batch-size"
         )
-    steps_per_epoch = config.steps_per_epoch or one_pass
-    steps = epochs * one_pass if epochs else config.steps
-    config = dataclasses.replace(config, steps=steps)
-    trainer, past = begin_run(config, out, resume)
-    if is_chief():
-        _write_split(out, split)
-    done = past.get("step", 0)
-    listed = ", ".join(f"{len(split[part])} {part}" for part in split)
-    say(
-        f"{listed} cases, {one_pass * config.batch_size} training slices, "
-        f"{config.batch_size} a step, steps {done} to {steps}"
-    )
-    if has_ended(done, steps):
-        return None
-    recorder = ModalityRecorder(out, held, past)
-    stream = make_slice_dataset(cases, config, done)
-    with StopOnSignalOrLimit(steps, minutes) as limit:
-        fit_run(trainer, stream, recorder, limit, steps - done, steps_per_epoch)
-    return end_run(out, recorder, limit)
-
-
-class ModalityRecorder(RunRecorder):
-    """Judge the network on slices of held-back cases, draw some, and lower the learning rate.
-
-    The score is the mean over cases and targets of the PSNR in the brain. Without a held-back
-    case nothing is judged, and the rate follows the training loss.
-
-    Args:
-        folder: Run folder.
-        cases: Validation cases.
-        past: What `load_run_state` gave back, or nothing.
-    """
-
-    judges_everywhere = True
-
-    def __init__(self, folder: Path, cases: list[CachedCase], past: dict | None = None) -> None:
-        super().__init__(folder, past)
-        self.cases = cases
-        self._slices: list[tuple[np.ndarray, np.ndarray]] = []
-
-    def on_train_begin(self, logs=None) -> None:
-        super().on_train_begin(logs)
-        size = self.model.config.data.image_size
-        each = max(1, VALIDATION_SLICES // max(1, len(self.cases)))
-        for case in self.cases:
-            chosen = np.linspace(0, len(case.slices) - 1, min(each, len(case.slices))).astype(int)
-            windows = []
-            for index in chosen:
-                picture = case.read_slice(case.slices[index])
-                starts = list_windows(picture, size)
-                windows.append(cut_window(picture, starts[len(starts) // 2], size))
-            self._slices.append(to_unit(np.stack(windows)))
-
-    def learn_from(self, row: dict) -> None:
-        self.model.note_score(row.get("val_score", -row["l1"]))
-
-    def validate(self, step: int) -> dict[str, float]:
-        if not self._slices:
-            return {}
-        row, rows = {}, []
-        for target in list_targets(self.model.config.model):
-            index = MODALITIES.index(target)
-            psnr, mae = [], []
-            for images, brain in self._slices:
-                made = self._synthesise(images, target) * brain
-                error = (made - images[..., index : index + 1])[brain > 0]
-                psnr.append(-10 * np.log10(max(1e-10, np.mean(error**2))))
-                mae.append(np.abs(error).mean())
-                rows.append((target, images, made))
-            row[f"val_psnr_{target}"], row[f"val_mae_{target}"] = np.mean(psnr), np.mean(mae)
-        row["val_score"] = np.mean([v for k, v in row.items() if k.startswith("val_psnr")])
-        if is_chief():
-            self._draw(rows, step)
-        return {name: float(value) for name, value in row.items()}
-
-    def _synthesise(self, images: np.ndarray, target: str) -> np.ndarray:
-        """(N, S, S, 4) -> (N, S, S, 1), a few slices at a time."""
-        inputs = encode_inputs(images, target, self.model.config.model)
-        return np.concatenate([
-            self.model.infer(self.model.network, inputs[first : first + 8])
-            for first in range(0, len(inputs), 8)
-        ])  # fmt: skip
-
-    def _draw(self, rows: list, step: int) -> None:
-        """Draw inputs, synthesis, truth and error of slices through the first cases."""
-        lines = []
-        for number in np.linspace(0, len(rows) - 1, min(len(rows), 4)).astype(int):
-            target, images, made = rows[number]
-            for level in np.linspace(0, len(images) - 1, SAMPLE_ROWS + 2).astype(int)[1:-1]:
-                truth = images[level, ..., MODALITIES.index(target)]
-                inputs = [images[level, ..., MODALITIES.index(m)] for m in list_inputs(target)]
-                error = 4 * np.abs(made[level, ..., 0] - truth)
-                pictures = [*inputs, made[level, ..., 0], truth, error]
-                lines.append([np.rot90(picture) for picture in pictures])
-        titles = ["input", "input", "input", "synthetic", "real", "4 x |error|"]
-        path = self.folder / "samples" / f"step_{step:06d}.png"
-        write_image(path, draw_sample_grid(lines, titles))
+    plateau = PlateauRate(config.plateau_patience, otherwise="l1")
+    return TrainingCases(one_pass, split, cases, held, plateau, config.data.image_size)
 
 
 def split_cases(names: list[str], config: ModalityConfig) -> dict[str, list[str]]:
@@ -184,18 +159,15 @@ def split_cases(names: list[str], config: ModalityConfig) -> dict[str, list[str]
     Returns:
         {"train", "validation", "test"} -> sorted names. One or two cases are all for training.
     """
-    names = [
-        sorted(names)[i] for i in np.random.default_rng([config.seed, 3]).permutation(len(names))
-    ]
-    counts = []
-    for share in (config.data.validation_share, config.data.test_share):
-        counts.append(max(1, round(share * len(names))) if share and len(names) > 2 else 0)
-    held, test = counts
-    return {
-        "train": sorted(names[held + test :]),
-        "validation": sorted(names[:held]),
-        "test": sorted(names[held : held + test]),
-    }
+    names = sorted(names)
+    order = np.random.default_rng([config.seed, 3]).permutation(len(names))
+    names = [names[index] for index in order]
+    held, test = (
+        max(1, round(share * len(names))) if share and len(names) > 2 else 0
+        for share in (config.data.validation_share, config.data.test_share)
+    )
+    parts = (names[held + test :], names[:held], names[held : held + test])
+    return {part: sorted(chosen) for part, chosen in zip(PARTS, parts, strict=True)}
 
 
 def read_split(out: Path, folders: dict[str, Path]) -> dict[str, list[str]]:
@@ -219,7 +191,22 @@ def read_split(out: Path, folders: dict[str, Path]) -> dict[str, list[str]]:
     return split
 
 
-def _write_split(out: Path, split: dict[str, list[str]]) -> None:
-    """Write split.json."""
-    with atomic_path(Path(out) / "split.json") as temporary:
-        temporary.write_text(json.dumps(split, indent=2) + "\n")
+def _synthesize(trainer: ModalitySynthesis, images: np.ndarray, target: str) -> np.ndarray:
+    """(N, S, S, 4) -> (N, S, S, 1), a few slices at a time."""
+    inputs = encode_inputs(images, target, trainer.config.generator)
+    return np.concatenate([
+        trainer.infer(trainer.generator, inputs[first : first + BATCH])
+        for first in range(0, len(inputs), BATCH)
+    ])  # fmt: skip
+
+
+def _draw(rows: list) -> np.ndarray:
+    """Inputs, synthesis, truth and error of slices through the first cases, front up."""
+    lines = []
+    for target, images, synthetic in spread(rows, 4):
+        for level in spread(range(len(images)), SAMPLE_ROWS + 2)[1:-1]:
+            truth = images[level, ..., MODALITIES.index(target)]
+            inputs = [images[level, ..., MODALITIES.index(m)] for m in list_inputs(target)]
+            error = 4 * np.abs(synthetic[level, ..., 0] - truth)
+            lines.append([np.rot90(p) for p in (*inputs, synthetic[level, ..., 0], truth, error)])
+    return draw_sample_grid(lines, ["input"] * 3 + ["synthetic", "real", "4 x |error|"])

@@ -1,116 +1,104 @@
-"""A whole super-resolution run: a folder of images in, run folder out."""
+"""The data of a super-resolution run: images of any size, some held back to judge enlargements."""
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_vaegan.data.image import write_image
+from keras_vaegan.data.folders import hold_back
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig
-from keras_vaegan.systems.super_resolution.data import (
+from keras_vaegan.systems.super_resolution.crops import (
     centre_crops,
     find_pictures,
     load_pictures,
     make_crop_dataset,
 )
-from keras_vaegan.systems.super_resolution.evaluation import draw_enlargements, evaluate_enlargement
-from keras_vaegan.training.callbacks import RunRecorder, StopOnSignalOrLimit
-from keras_vaegan.training.fitting import begin_run, end_run, fit_run, has_ended, say
+from keras_vaegan.systems.super_resolution.evaluation import (
+    draw_enlargements,
+    evaluate_enlargement,
+)
+from keras_vaegan.systems.system import Validation
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from keras_vaegan.systems.super_resolution.trainer import SuperResolution
 
 VALIDATION_SIDE = 256
 SAMPLE_ROWS = 4
 
 
-def train_super_resolution(
-    config: SuperResolutionConfig,
-    data: Path,
-    out: Path,
-    resume: bool = False,
-    minutes: float | None = None,
-    epochs: int | None = None,
-) -> int | None:
-    """Train an RRDBNet and keep its run folder; arguments and result as `train_run`'s.
+@dataclass(frozen=True)
+class TrainingPictures:
+    """A run's images, decoded; as `TrainingData`.
 
     `best/` holds the weights of the highest PSNR on held-back images; those of the second stage,
     whose aim is texture and not PSNR, are the run folder's own.
 
-    Raises:
-        InputError: unusable data or run folder.
-    """
-    groups = find_pictures(data)
-    paths = [path for found in groups.values() for path in found]
-    images, _ = load_pictures(paths, config.network.channels, config.crop_size)
-    images, held = _hold_back(images, config)
-    one_pass = max(1, len(images) // config.batch_size)
-    if epochs:
-        config = dataclasses.replace(config, steps=epochs * one_pass)
-    trainer, past = begin_run(config, out, resume)
-    done = past.get("step", 0)
-    say(
-        f"training on {len(images)} images ({', '.join(groups)}), {config.batch_size} crops a "
-        f"step, steps {done} to {config.steps}"
-    )
-    if has_ended(done, config.steps):
-        return None
-    recorder = EnlargementRecorder(out, held, past)
-    ends = {"pixel": min(config.pixel_steps, config.steps), "adversarial": config.steps}
-    with StopOnSignalOrLimit(config.steps, minutes) as limit:
-        for stage, end in ends.items():
-            if done >= end or limit.is_over:
-                continue
-            trainer.set_stage(stage)
-            limit.steps = end
-            stream = make_crop_dataset(images, config, done)
-            fit_run(trainer, stream, recorder, limit, end - done, config.steps_per_epoch)
-            done = recorder.history[-1]["step"]
-    return end_run(out, recorder, limit)
-
-
-class EnlargementRecorder(RunRecorder):
-    """Judge enlargements of held-back images beside bicubic ones, and draw them.
-
-    Args:
-        folder: Run folder.
-        images: (N, S, S, C) uint8 or uint16, or None for no validation.
-        past: What `load_run_state` gave back, or nothing.
+    Attributes:
+        one_pass: Steps in which every image is visited once.
+        description: What is trained on.
+        images: Training images, each (H, W, C), uint8 or uint16.
+        held: (N, S, S, C) of the same type, or None for no validation.
     """
 
-    def __init__(self, folder: Path, images: np.ndarray | None, past: dict | None = None) -> None:
-        super().__init__(folder, past)
-        self.images = images
+    one_pass: int
+    description: str
+    images: list[np.ndarray]
+    held: np.ndarray | None
+    plateau = None
 
-    def validate(self, step: int) -> dict[str, float]:
-        if self.images is None:
-            return {}
-        trainer = self.model
+    def make_stream(self, config: SuperResolutionConfig, done: int) -> tf.data.Dataset:
+        """Endless stream of crops from step `done` on."""
+        return make_crop_dataset(self.images, config, done)
+
+    def validate(self, trainer: SuperResolution) -> Validation:
+        """Judge enlargements of the held-back images beside bicubic ones."""
+        if self.held is None:
+            return Validation()
         result = evaluate_enlargement(
-            partial(trainer.infer, trainer.network_ema),
-            list(self.images),
-            trainer.config.network.scale,
+            partial(trainer.infer, trainer.generator_ema),
+            list(self.held),
+            trainer.config.generator.scale,
             trainer.config.degradation.downsample,
         )
-        grid = draw_enlargements(result, SAMPLE_ROWS)
-        write_image(self.folder / "samples" / f"step_{step:06d}.png", grid)
         row = {
             f"val_{measure}_{kind}": float(np.mean(values))
             for kind, measures in result.scores.items()
             for measure, values in measures.items()
         }
-        return {**row, "val_score": row["val_psnr_network"]}
+        row["val_score"] = row["val_psnr_network"]
+        return Validation(row, draw_enlargements(result, SAMPLE_ROWS))
+
+    def write_records(self, out: Path) -> None:
+        """Nothing: the folder's names and the config tell which images are held back."""
 
 
-def _hold_back(images: list, config: SuperResolutionConfig) -> tuple[list, np.ndarray | None]:
-    """Split off validation images: at most a quarter, spread evenly, cut to one square size."""
-    count = min(config.validation_images, len(images) // 4)
-    chosen = set(np.linspace(0, len(images) - 1, count).astype(int).tolist())
+def load_training_images(config: SuperResolutionConfig, data: Path) -> TrainingPictures:
+    """Decode images, and hold some back, cut to one square size.
+
+    Args:
+        config: The run.
+        data: As `find_pictures` takes it.
+
+    Raises:
+        InputError: no usable image.
+    """
+    groups = find_pictures(data)
+    paths = [path for found in groups.values() for path in found]
+    images, _ = load_pictures(paths, config.generator.channels, config.crop_size)
     if not images:
-        raise InputError("no usable training image: expected at least one")
-    kept = [image for index, image in enumerate(images) if index not in chosen]
-    if not chosen:
-        return kept, None
-    held = [images[index] for index in sorted(chosen)]
-    return kept, centre_crops(held, VALIDATION_SIDE, 4)
+        raise InputError(f"no usable training image in {data}: expected at least one")
+    kept, held = hold_back(len(images), config.validation_images)
+    squares = centre_crops([images[i] for i in held], VALIDATION_SIDE, 4) if held else None
+    return TrainingPictures(
+        max(1, len(kept) // config.batch_size),
+        f"{len(kept)} images ({', '.join(groups)})",
+        [images[index] for index in kept],
+        squares,
+    )

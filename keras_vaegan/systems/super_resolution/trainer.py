@@ -5,21 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 import keras
-import tensorflow as tf
+from keras import ops
 
 from keras_vaegan.losses.adversarial import relativistic_losses
 from keras_vaegan.losses.reconstruction import mean_absolute_error, ssim
+from keras_vaegan.losses.terms import LossTerm, read_values, sum_terms
 from keras_vaegan.models.discriminators import build_discriminator
 from keras_vaegan.models.rrdbnet import build_rrdbnet
 from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig
-from keras_vaegan.training.averages import average_weights
-from keras_vaegan.training.replicas import average_over_replicas, share_loss
-from keras_vaegan.training.schedules import StagedRate
-from keras_vaegan.training.trainer import Trainer
+from keras_vaegan.training.backend import (
+    average_over_replicas,
+    compute_gradients,
+    move_averages,
+)
+from keras_vaegan.training.schedules import StagedRate, make_schedule
+from keras_vaegan.training.trainer import Trainer, make_adam, unpack_batch
 from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 from keras_vaegan.weights.names import RRDBNET_FILE
-
-LOGS = ("pixel", "adversarial", "features", "discriminator", "psnr", "ssim")
+from keras_vaegan.weights.record import WeightsRecord
 
 
 class SuperResolution(Trainer):
@@ -36,130 +39,117 @@ class SuperResolution(Trainer):
     """
 
     def __init__(self, config: SuperResolutionConfig) -> None:
-        super().__init__(config, LOGS, "super_resolution")
-        self.network = build_rrdbnet(config.network, seed=config.seed)
-        self.network_ema = build_rrdbnet(config.network, seed=config.seed)
+        super().__init__(config, "super_resolution")
+        self.generator = build_rrdbnet(config.generator, seed=config.seed)
+        self.generator_ema = build_rrdbnet(config.generator, seed=config.seed)
         self.discriminator = build_discriminator(config.discriminator, seed=config.seed)
-        self._judge = _with_features(self.discriminator)
+        self._with_features = _view_features(self.discriminator)
         self.stage = "pixel" if config.pixel_steps else "adversarial"
 
     def compile(self, g_optimizer=None, d_optimizer=None, **kwargs) -> None:
         """Set the two optimisers; those of the config where none is given."""
-        config = self.config
-        second = max(1, config.steps - config.pixel_steps)
-        rates = (config.learning_rate, config.adversarial_learning_rate)
-        shape = {"schedule": config.schedule, "halving_steps": config.halving_steps}
-        moments = {"beta_1": config.beta_1, "beta_2": config.beta_2, "epsilon": 1e-8}
-        staged = StagedRate(rates, (config.pixel_steps, second), **shape)
-        judging = StagedRate(rates[1:] * 2, (0, second), **shape)
-        self.g_optimizer = g_optimizer or keras.optimizers.Adam(staged, **moments)
-        self.d_optimizer = d_optimizer or keras.optimizers.Adam(judging, **moments)
-        self.g_optimizer = self.scale_for_precision(
-            self.g_optimizer, self.network.trainable_variables
+        config, rates = self.config, self.config.optimizer
+        second = make_schedule(rates, config.adversarial_learning_rate)
+        staged = StagedRate(
+            make_schedule(rates, rates.learning_rate), second, config.pixel_steps
         )
-        self.d_optimizer = self.scale_for_precision(
-            self.d_optimizer, self.discriminator.trainable_variables
+        self.g_optimizer = self.prepare_optimizer(
+            g_optimizer or make_adam(rates, staged), self.generator.trainable_variables
+        )
+        self.d_optimizer = self.prepare_optimizer(
+            d_optimizer or make_adam(rates, second), self.discriminator.trainable_variables
         )
         super().compile(self.g_optimizer, **kwargs)
 
     def call(self, low, training=False):
-        return self.network_ema(low, training=training)
+        return self.generator_ema(low, training=training)
 
-    def set_stage(self, stage: str) -> None:
+    def set_stage(self, name: str) -> None:
         """Choose the training step: "pixel" or "adversarial"."""
-        self.stage = stage
+        self.stage = name
         self.train_function = None  # compiled for the other stage
 
-    # -- training ------------------------------------------------------------------------------
+    # -- the step ----------------------------------------------------------------------------------
 
     def update(self, data) -> dict:
-        """Enlarge, compare, update; in the second stage also judge.
+        """Enlarge, compare, update; in the second stage also against the discriminator.
 
         Returns:
-            Dict of the loss terms by name.
+            Dict of the unweighted loss terms by name.
         """
-        low, high, _ = keras.utils.unpack_x_y_sample_weight(data)
-        if high is None:
-            low, high = low
-        if self.stage == "pixel":
-            logs = self._update_by_pixels(low, high)
-        else:
-            logs = self._update_against_judge(low, high)
-        self._update_average()
+        low, high = unpack_batch(data)
+        variables = self.generator.trainable_variables
+        compute_loss = (
+            self._compute_pixel_loss if self.stage == "pixel" else self._compute_adversarial_loss
+        )
+        gradients, (generated, terms) = compute_gradients(
+            lambda: compute_loss(low, high), variables, self.g_optimizer
+        )
+        self.g_optimizer.apply(gradients, variables)
+        logs = read_values(terms)
+        if self.stage == "adversarial":
+            logs["discriminator"] = self._update_discriminator(high, generated)
+        move_averages([(self.generator, self.generator_ema)], self.average_decay())
         return logs
 
-    def _update_by_pixels(self, low, high) -> dict:
-        """One step of the network by L1."""
-        weights = self.network.trainable_variables
-        with tf.GradientTape() as tape:
-            pixel = mean_absolute_error(self.network(low, training=True), high)
-            total = self.g_optimizer.scale_loss(share_loss(pixel))
-        self.g_optimizer.apply(tape.gradient(total, weights), weights)
-        return {"pixel": pixel}
+    def _compute_pixel_loss(self, low, high) -> tuple:
+        """(loss, (generated, terms)) of the first stage: L1."""
+        generated = self.generator(low, training=True)
+        terms = {"pixel": LossTerm(mean_absolute_error(generated, high))}
+        return sum_terms(terms), (generated, terms)
 
-    def _update_against_judge(self, low, high) -> dict:
-        """One step of the network by L1, features and judgement, then one of the judge."""
-        config, weights = self.config, self.network.trainable_variables
-        with tf.GradientTape() as tape:
-            made = self.network(low, training=True)
-            real, fake, features = self._compare(high, made)
-            pixel = mean_absolute_error(made, high)
-            adversarial = relativistic_losses(real, fake, average)[0]
-            total = (
-                config.pixel_weight * pixel
-                + config.adversarial_weight * adversarial
-                + config.feature_weight * features
-            )
-            total = self.g_optimizer.scale_loss(share_loss(total))
-        self.g_optimizer.apply(tape.gradient(total, weights), weights)
-        weights = self.discriminator.trainable_variables
-        with tf.GradientTape() as tape:
-            real, fake, _ = self._compare(high, tf.stop_gradient(made))
-            judged = relativistic_losses(real, fake, average)[1]
-            total = self.d_optimizer.scale_loss(share_loss(judged))
-        self.d_optimizer.apply(tape.gradient(total, weights), weights)
-        return {
-            "pixel": pixel,
-            "adversarial": adversarial,
-            "features": features,
-            "discriminator": judged,
+    def _compute_adversarial_loss(self, low, high) -> tuple:
+        """(loss, (generated, terms)) of the second stage: L1, features, discriminator."""
+        config = self.config
+        generated = self.generator(low, training=True)
+        real, fake, features = self._compare(high, generated)
+        adversarial, _ = relativistic_losses(real, fake, _average)
+        terms = {
+            "pixel": LossTerm(mean_absolute_error(generated, high), config.pixel_weight),
+            "adversarial": LossTerm(adversarial, config.adversarial_weight),
+            "features": LossTerm(features, config.feature_weight),
         }
+        return sum_terms(terms), (generated, terms)
 
-    def _compare(self, high, made) -> tuple:
-        """Judge true and made crops in one pass. Returns (real maps, fake maps, feature L1)."""
-        images = tf.concat([high, tf.cast(made, high.dtype)], axis=0)
-        maps, features = self._judge(images, training=True)
-        real, fake = zip(*(tf.split(scores, 2) for scores in maps), strict=True)
-        differences = []
-        for values in features:
-            true, own = tf.split(values, 2)
-            differences.append(mean_absolute_error(tf.stop_gradient(true), own))
-        return list(real), list(fake), tf.add_n(differences) / len(differences)
+    def _update_discriminator(self, high, generated):
+        """One step of the discriminator. Returns its loss."""
 
-    def _update_average(self) -> None:
-        """Move the averaged network towards the current one, faster in the first steps."""
-        step = tf.cast(self.trained_steps.value, tf.float32)
-        decay = tf.minimum(self.config.ema_decay, (1 + step) / (10 + step))
-        average_weights([(self.network, self.network_ema)], decay)
+        def compute_loss() -> tuple:
+            real, fake, _ = self._compare(high, ops.stop_gradient(generated))
+            loss = relativistic_losses(real, fake, _average)[1]
+            return loss, loss
 
-    # -- validation and state ------------------------------------------------------------------
+        variables = self.discriminator.trainable_variables
+        gradients, loss = compute_gradients(compute_loss, variables, self.d_optimizer)
+        self.d_optimizer.apply(gradients, variables)
+        return loss
 
-    def test_step(self, data):
+    def _compare(self, high, generated) -> tuple:
+        """True and generated crops in one pass: (real maps, fake maps, feature L1)."""
+        images = ops.concatenate([high, ops.cast(generated, high.dtype)], axis=0)
+        maps, features = self._with_features(images, training=True)
+        real, fake = zip(*(ops.split(scores, 2) for scores in maps), strict=True)
+        halves = [ops.split(values, 2) for values in features]
+        distances = [mean_absolute_error(ops.stop_gradient(true), own) for true, own in halves]
+        return list(real), list(fake), sum(distances) / len(distances)
+
+    # -- validation and state ----------------------------------------------------------------------
+
+    def test_step(self, data) -> dict:
         """Enlarge with the averaged weights. Returns L1, PSNR and SSIM."""
-        low, high, _ = keras.utils.unpack_x_y_sample_weight(data)
-        made = tf.clip_by_value(self.network_ema(low), 0.0, 1.0)
-        return self._running.track(
-            {
-                "pixel": mean_absolute_error(made, high),
-                "psnr": tf.reduce_mean(tf.image.psnr(made, high, 1.0)),
-                "ssim": tf.reduce_mean(ssim(made, high)),
-            }
-        )
+        low, high = unpack_batch(data)
+        enlarged = ops.clip(self.generator_ema(low), 0.0, 1.0)
+        error = ops.mean(ops.square(enlarged - high), axis=(1, 2, 3))
+        return self.track({
+            "pixel": mean_absolute_error(enlarged, high),
+            "psnr": ops.mean(-10.0 * ops.log10(ops.maximum(error, 1e-10))),
+            "ssim": ops.mean(ssim(enlarged, high)),
+        })  # fmt: skip
 
     def state_parts(self) -> dict:
         return {
-            "network": self.network,
-            "network_ema": self.network_ema,
+            "network": self.generator,
+            "network_ema": self.generator_ema,
             "discriminator": self.discriminator,
             "g_optimizer": self.g_optimizer,
             "d_optimizer": self.d_optimizer,
@@ -171,15 +161,16 @@ class SuperResolution(Trainer):
         Raises:
             InputError: the folder cannot be written to, or the disk is full.
         """
-        save_legacy_h5(self.network_ema, Path(folder) / RRDBNET_FILE, self.config.network)
+        record = WeightsRecord(self.config.generator)
+        save_legacy_h5(self.generator_ema, Path(folder) / RRDBNET_FILE, record)
 
 
-def average(scores):
+def _average(scores):
     """Mean over the global batch."""
-    return average_over_replicas([tf.reduce_mean(scores)])[0]
+    return average_over_replicas([ops.mean(scores)])[0]
 
 
-def _with_features(discriminator: keras.Model) -> keras.Model:
+def _view_features(discriminator: keras.Model) -> keras.Model:
     """View a discriminator as image -> (score maps, activations), sharing every weight."""
     activations = [
         layer.output for layer in discriminator.layers if layer.name.endswith("_activation")

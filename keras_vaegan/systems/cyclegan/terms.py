@@ -1,0 +1,87 @@
+"""The loss terms of a CycleGAN's generators: which losses, of what, with which weight.
+
+A new loss is a function in `losses/`, a weight in `LossConfig` and an entry here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from keras import ops
+
+from keras_vaegan.config.base import VALUE_RANGES
+from keras_vaegan.losses.adversarial import adversarial_loss
+from keras_vaegan.losses.latent import kl_loss
+from keras_vaegan.losses.reconstruction import mean_absolute_error, ssim_loss
+from keras_vaegan.losses.start import choose_start, find_background, start_share
+from keras_vaegan.losses.terms import LossTerm
+from keras_vaegan.systems.cyclegan.config import CycleGANConfig
+
+
+class DomainPass(NamedTuple):
+    """What one step's forward passes gave in one domain; images (N, S, S, C) in the value range.
+
+    Attributes:
+        real: Real images of the domain.
+        origin: Real images of the other domain.
+        fake: Their translations into this one.
+        cycled: `real`, translated to the other domain and back.
+        same: `real` through the generator that makes this domain, or None.
+        scores: The discriminator's maps of `fake`, one a head.
+        latents: (z_mean, z_log_var) of the generator's passes; none without a latent.
+    """
+
+    real: Any
+    origin: Any
+    fake: Any
+    cycled: Any
+    same: Any
+    scores: list
+    latents: list
+
+
+def make_terms(config: CycleGANConfig, step, images: DomainPass) -> dict[str, LossTerm]:
+    """The generator's loss terms of one domain.
+
+    Args:
+        config: The run.
+        step: Scalar float32, steps done; the weights follow it.
+        images: What the forward passes gave.
+
+    Returns:
+        Terms by name: "adversarial", "cycle" and whatever else the config gives a weight.
+    """
+    losses, value_range = config.losses, config.data.value_range
+    start = start_share(step, losses.anchor_steps) if losses.anchor_weight else 0.0
+    free = 1.0 - start  # the start stands alone at first
+    heads = adversarial_loss(images.scores, True, losses.adversarial)
+    cycle = mean_absolute_error(images.real, images.cycled)
+    terms = {
+        "adversarial": LossTerm(sum(heads) / len(heads), losses.adversarial_weight * free),
+        "cycle": LossTerm(cycle, losses.cycle_weight * free),
+    }
+    if losses.ssim_weight:
+        pair = (to_unit(part, value_range) for part in (images.real, images.cycled))
+        terms["ssim"] = LossTerm(ssim_loss(*pair), losses.ssim_weight * free)
+    if losses.background_weight or losses.anchor_weight:
+        origin, fake = (to_unit(part, value_range) for part in (images.origin, images.fake))
+        air = find_background(origin)
+        if losses.background_weight:
+            terms["background"] = LossTerm(ops.mean(fake * air), losses.background_weight)
+        if losses.anchor_weight:
+            distance = mean_absolute_error(fake, choose_start(origin, air, losses.anchor))
+            terms["anchor"] = LossTerm(distance, losses.anchor_weight * start)
+    if images.same is not None:
+        identity = mean_absolute_error(images.real, images.same)
+        terms["identity"] = LossTerm(identity, losses.identity_weight * free)
+    if images.latents:
+        share = ops.minimum(1.0, (step + 1) / max(1, losses.kl_warmup_steps))
+        kl = sum(kl_loss(*latent) for latent in images.latents) / len(images.latents)
+        terms["kl"] = LossTerm(kl, losses.kl_weight * share)
+    return terms
+
+
+def to_unit(images, value_range: str):
+    """The network's value range -> [0, 1]."""
+    low, high = VALUE_RANGES[value_range]
+    return (images - low) / (high - low)
