@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
+from pydantic import Field
 
+from keras_vaegan.config.base import Positive, Seed, frozen_config
 from keras_vaegan.config.networks import MODALITIES
 from keras_vaegan.data.nifti import write_nifti
 from keras_vaegan.data.volume import Volume
-from keras_vaegan.errors import InputError
 from keras_vaegan.files import check_new_folder, staged_entries
 from keras_vaegan.phantom.heads import Head, Lesion, Tissue, draw_tissues, make_head
 from keras_vaegan.phantom.shapes import Plane, Waves, make_waves
 
 GRID_MM = (240, 240, 155)
-CENTRE_MM = (
-    120.0,
-    121.0,
-    68.0,
-)  # of the phantom's origin, from the grid's right front lower corner
+CENTRE_MM = (120.0, 121.0, 68.0)  # the phantom's origin, from the right front lower corner
 FINE_FACTOR = 2
 BRAIN_HALF_MM = (82, 100)
-LOWEST_BRAIN_MM, HIGHEST_BRAIN_MM = -62.0, 84.0
+BRAIN_HEIGHTS_MM = (-62.0, 84.0)
 TUMOUR_SHARE = 0.7
 NAMES = {"t1": "t1n", "t1ce": "t1c", "t2": "t2w", "flair": "t2f"}  # as BraTS 2023 has them
 
@@ -49,31 +47,19 @@ _CLOSING_MM = 6.0
 _SHORTENING_MS = 420.0  # T1 of a tissue that is full of contrast agent
 
 
-@dataclass(frozen=True)
+@frozen_config
 class BratsPhantomSet:
     """What `write_phantom_cases` is asked for.
 
     Attributes:
         count: Cases.
         size: Voxels along the first two axes, which span 240 mm; the third has 155/240 of it.
-        seed: Seed of everything, from 0.
+        seed: Seed of everything.
     """
 
-    count: int = 20
-    size: int = 240
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.count < 1:
-            raise InputError(
-                f"count {self.count}: expected at least 1 case; choose another --count"
-            )
-        if not 16 <= self.size <= 240:
-            raise InputError(
-                f"size {self.size}: expected 16 to 240 voxels for 240 mm; choose another --size"
-            )
-        if self.seed < 0:
-            raise InputError(f"seed {self.seed}: expected 0 or more; choose another --seed")
+    count: Positive = 20
+    size: Annotated[int, Field(ge=16, le=240)] = 240
+    seed: Seed = 0
 
 
 def write_phantom_cases(out: str | Path, settings: BratsPhantomSet, processes: int = 1) -> int:
@@ -98,10 +84,11 @@ def write_phantom_cases(out: str | Path, settings: BratsPhantomSet, processes: i
         write = partial(_write_case, staging, settings)
         if processes > 1:
             with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-                names = list(pool.map(write, range(settings.count)))
+                list(pool.map(write, range(settings.count)))
         else:
-            names = [write(index) for index in range(settings.count)]
-    return len(names)
+            for index in range(settings.count):
+                write(index)
+    return settings.count
 
 
 def render_case(seed: int, case: int, size: int = 240) -> dict[str, Volume]:
@@ -127,16 +114,12 @@ def render_case(seed: int, case: int, size: int = 240) -> dict[str, Volume]:
     pose = _Pose(rng, head, shape, spacing)
     scanner = _Scanner(rng)
     volumes = {name: np.zeros(shape, "float32") for name in MODALITIES}
-    for level in range(shape[2]):
-        plane, rows, columns = pose.cut(level)
-        if plane is None:
-            continue
+    for level, plane in pose.cut():
         tissues = draw_tissues(head, plane)
         brain = _find_brain(tissues, plane, spacing)
-        if not brain.any():
-            continue
-        for name, picture in scanner.expose(tissues, plane, brain, spacing).items():
-            volumes[name][rows, columns, level] = picture
+        if brain.any():
+            for name, picture in scanner.expose(tissues, plane, brain, spacing).items():
+                volumes[name][(*pose.spans, level)] = picture
     affine = np.diag([-spacing, -spacing, spacing, 1.0])
     affine[:2, 3] = (0, GRID_MM[1] - 1)
     gains = rng.uniform(300, 3000, len(MODALITIES))
@@ -147,12 +130,14 @@ def render_case(seed: int, case: int, size: int = 240) -> dict[str, Volume]:
 
 
 class _Pose:
-    """Where the slices of a case lie in the head: registered to an atlas, nearly."""
+    """Where the slices of a case lie in the head: registered to an atlas, nearly.
+
+    `spans` are the rows and columns of a volume that the slices cover.
+    """
 
     def __init__(self, rng, head: Head, shape, spacing: float) -> None:
-        self.shape, self.spacing, self.scale = shape, spacing, head.scale
         spin, nod = np.radians(rng.normal(0, 1.5, 2))
-        self.centre = np.array(CENTRE_MM) + rng.uniform(-2, 2, 3)
+        centre = np.array(CENTRE_MM) + rng.uniform(-2, 2, 3)
         turn = np.array(
             [[np.cos(spin), -np.sin(spin), 0], [np.sin(spin), np.cos(spin), 0], [0, 0, 1.0]]
         )
@@ -160,23 +145,21 @@ class _Pose:
             [[1.0, 0, 0], [0, np.cos(nod), -np.sin(nod)], [0, np.sin(nod), np.cos(nod)]]
         )
         self.left, self.back, self.up = (turn @ lean @ np.diag([-1.0, -1.0, 1.0])).T
+        self.heights = (np.arange(shape[2]) + 0.5) * spacing - centre[2]
+        self.limits = head.scale[2] * np.array(BRAIN_HEIGHTS_MM)
+        starts = np.maximum(0, np.round((centre[:2] - BRAIN_HALF_MM) / spacing)).astype(int)
+        ends = np.minimum(shape[:2], np.round((centre[:2] + BRAIN_HALF_MM) / spacing)).astype(int)
+        self.spans = tuple(map(slice, starts, ends))
+        self.fine = [
+            (np.arange(start * FINE_FACTOR, end * FINE_FACTOR) + 0.5) / FINE_FACTOR * spacing - c
+            for start, end, c in zip(starts, ends, centre, strict=False)
+        ]
 
-    def cut(self, level: int):
-        """The fine plane of a slice and the voxels that it covers, or no plane off the brain."""
-        height = (level + 0.5) * self.spacing - self.centre[2]
-        if not LOWEST_BRAIN_MM < height / self.scale[2] < HIGHEST_BRAIN_MM:
-            return None, None, None
-        spans = []
-        for axis, half in enumerate(BRAIN_HALF_MM):
-            start = max(0, round((self.centre[axis] - half) / self.spacing))
-            stop = min(self.shape[axis], round((self.centre[axis] + half) / self.spacing))
-            spans.append(slice(start, stop))
-        fine = [
-            (np.arange(s.start * FINE_FACTOR, s.stop * FINE_FACTOR) + 0.5) / FINE_FACTOR
-            * self.spacing - self.centre[axis]
-            for axis, s in enumerate(spans)
-        ]  # fmt: skip
-        return Plane(self.up * height, self.left, self.back, *fine), *spans
+    def cut(self) -> Iterator[tuple[int, Plane]]:
+        """Every slice that may hold brain: its number, and its plane on the fine grid."""
+        for level, height in enumerate(self.heights):
+            if self.limits[0] < height < self.limits[1]:
+                yield level, Plane(self.up * height, self.left, self.back, *self.fine)
 
 
 class _Scanner:
@@ -222,9 +205,7 @@ class _Scanner:
             maps[index] = maps[index] * (1 + 0.04 * soft * waves.evaluate(plane))
         tumour = (tissues == Tissue.TUMOUR).astype("uint8")
         if tumour.any():
-            reach = 2 * round(_RIM_MM * FINE_FACTOR / spacing) + 1
-            kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-            rim = (tumour > 0) & (cv2.erode(tumour, kernel) == 0)
+            rim = (tumour > 0) & (cv2.erode(tumour, _make_disc(_RIM_MM, spacing)) == 0)
             maps[3] = np.where(rim, _RIM_AGENT, maps[3])
             maps[0] = np.where(rim, 0.75 * maps[0], maps[0])
             maps[1] = np.where(rim, 0.6 * maps[1], maps[1])
@@ -235,7 +216,7 @@ class _Scanner:
         signal = cv2.GaussianBlur(signal.astype("float32"), (0, 0), 0.45 * FINE_FACTOR)
         signal *= np.exp(0.04 * _coarse(self.sensitivity[name], plane))
         picture = cv2.resize(signal, brain.shape[::-1], interpolation=cv2.INTER_AREA)
-        sigma = self.noise * {"t1": 0.5, "t1ce": 0.5, "t2": 0.5, "flair": 0.35}[name]
+        sigma = self.noise * (0.35 if name == "flair" else 0.5)
         noise = self.rng.normal(size=(2, *picture.shape)) * sigma
         return np.where(brain, np.maximum(np.hypot(picture + noise[0], noise[1]), 0.004), 0)
 
@@ -264,9 +245,7 @@ def _find_brain(tissues: np.ndarray, plane: Plane, spacing: float) -> np.ndarray
         Tissue.CALCIFICATION,
     )  # fmt: skip
     solid = np.isin(tissues, parenchyma).astype("uint8")
-    reach = 2 * round(_CLOSING_MM * FINE_FACTOR / spacing) + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    closed = cv2.morphologyEx(solid, cv2.MORPH_CLOSE, kernel)
+    closed = cv2.morphologyEx(solid, cv2.MORPH_CLOSE, _make_disc(_CLOSING_MM, spacing))
     contours, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(closed, contours, -1, 1, cv2.FILLED)
     allowed = np.isin(tissues, (*parenchyma, Tissue.CSF, Tissue.DURA))
@@ -275,15 +254,20 @@ def _find_brain(tissues: np.ndarray, plane: Plane, spacing: float) -> np.ndarray
     return cv2.resize(closed.astype("float32"), size, interpolation=cv2.INTER_AREA) >= 0.5
 
 
+def _make_disc(radius_mm: float, spacing: float) -> np.ndarray:
+    """A disc of the fine grid, for morphology."""
+    side = 2 * round(radius_mm * FINE_FACTOR / spacing) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+
+
 def _to_int16(values: np.ndarray) -> np.ndarray:
     """Round to int16; what is above 0 stays above 0."""
     rounded = np.clip(np.round(values), 0, 32767)
     return np.where(values > 0, np.maximum(rounded, 1), 0).astype("int16")
 
 
-def _write_case(folder: Path, settings: BratsPhantomSet, index: int) -> str:
-    """Write case `index`; returns its name."""
+def _write_case(folder: Path, settings: BratsPhantomSet, index: int) -> None:
+    """Write case `index`."""
     name = f"phantom-{index:05d}"
     for modality, volume in render_case(settings.seed, index, settings.size).items():
         write_nifti(folder / name / f"{name}-{NAMES[modality]}.nii.gz", volume)
-    return name

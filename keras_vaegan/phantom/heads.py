@@ -12,11 +12,19 @@ from enum import IntEnum
 
 import numpy as np
 
-from keras_vaegan.phantom.shapes import Plane, Waves, bump, ellipsoid, make_waves, step
+from keras_vaegan.phantom.shapes import Plane, Waves, bump, ellipsoid, join, make_waves, step
 
 LOWEST_Z, HIGHEST_Z = -34.0, 60.0
 CAVITY_RADII = (66.0, 82.0, 74.0)
 CAVITY_RADIUS_DOWN = 120.0
+# Places and radii of rods: the lateral ventricle's path from front to back, and its lower horn.
+_VENTRICLES = (
+    (
+        ((13, 37, 7), 2.2), ((6, 22, 11), 3.8), ((9, 6, 20), 4.2), ((13, -14, 23), 4.5),
+        ((21, -30, 17), 5.5), ((25, -40, 8), 5.5), ((22, -58, 5), 2.5),
+    ),
+    (((25, -40, 8), 5.5), ((31, -20, -12), 2.5), ((29, -2, -18), 2)),
+)  # fmt: skip
 
 
 class Tissue(IntEnum):
@@ -166,7 +174,7 @@ class _Space:
         orbits = self.ellipsoid((29, 62, -33), (23, 34, 19))
         ethmoid = self.ellipsoid((0, 60, -35), (16, 38, 13))
         sphenoid = self.ellipsoid((0, 18, -37), (17, 16, 13))
-        self.base = np.minimum(np.minimum(orbits, ethmoid), sphenoid)
+        self.base = join(orbits, ethmoid, sphenoid)
         self.variation = head.thickness.evaluate(plane)
         self.skull = head.skull * (1 + 0.15 * self.variation) + bump(self.x, 0, 16) * (
             0.5 + 2.5 * step(self.y, -60, -78) * step(self.z, 0, -25)
@@ -216,20 +224,19 @@ def _paint_shell(labels: np.ndarray, space: _Space) -> None:
 def _paint_brain(labels: np.ndarray, space: _Space, brain: np.ndarray) -> None:
     """Cortex folded by sulci and fissures, white matter inside, the falx between."""
     head, side, y, z = space.head, space.side, space.y, space.z
-    pia = np.minimum(space.depth - head.pia, space.base - 0.8)
+    pia = join(space.depth - head.pia, space.base - 0.8)
     # The callosum and what lies below it joins the hemispheres.
     joined = -ellipsoid((0 * y, y, z), (0, -4, -4), (1, 42, 32))
     fissure = np.hypot(side, np.maximum(0, joined))
-    depth = np.minimum(pia, fissure)
+    depth = join(pia, fissure)
     floor = head.sulcus_depth * (1 + 0.25 * space.variation)
     sulcus = np.hypot(head.folds.distance_to_zero(space.plane), np.maximum(0, depth - floor))
     sulcus -= head.sulcus_width * np.clip(1.2 - depth / floor, 0.2, 1.2)
-    sylvian = np.minimum(
+    sylvian = join(
         space.ellipsoid((52, 14, 1), (17, 2.2 + head.sulcus_width, 11)),
         space.ellipsoid((40, 4, 2), (1.4 + head.sulcus_width, 17, 12)),
     )
-    surface = np.minimum(np.minimum(pia, fissure - 0.7 - 0.4 * head.sulcus_width), sulcus)
-    surface = np.minimum(surface, sylvian)
+    surface = join(pia, fissure - 0.7 - 0.4 * head.sulcus_width, sulcus, sylvian)
     labels[brain & (surface > 0)] = Tissue.GREY_MATTER
     labels[brain & (surface > head.cortex)] = Tissue.WHITE_MATTER
     falx = brain & (side < 0.7) & (joined < -6) & ((z > 8) | (np.abs(y) > 48))
@@ -239,48 +246,41 @@ def _paint_brain(labels: np.ndarray, space: _Space, brain: np.ndarray) -> None:
 def _paint_deep_structures(labels: np.ndarray, space: _Space, brain: np.ndarray) -> None:
     """Nuclei, cerebellum, brain stem, lesion, ventricles and cisterns."""
     head = space.head
-    nuclei = np.minimum(
-        space.ellipsoid((11, -10, 6), (9, 15, 9)), space.ellipsoid((14, 24, 10), (5, 9, 10))
+    nuclei = join(
+        space.ellipsoid((11, -10, 6), (9, 15, 9)),
+        space.ellipsoid((14, 24, 10), (5, 9, 10)),
+        space.ellipsoid((27, 6, 4), (5, 17, 10)),
     )
-    nuclei = np.minimum(nuclei, space.ellipsoid((27, 6, 4), (5, 17, 10)))
     labels[brain & (nuclei < 0)] = Tissue.GREY_MATTER
     if space.z.min() < 5:
         _paint_hindbrain(labels, space, brain)
     if head.lesion is not None:
         _paint_lesion(labels, space, head.lesion)
     size = head.ventricles
-    path = [
-        ((13, 37, 7), 2.2), ((6, 22, 11), 3.8), ((9, 6, 20), 4.2), ((13, -14, 23), 4.5),
-        ((21, -30, 17), 5.5), ((25, -40, 8), 5.5), ((22, -58, 5), 2.5),
-    ]  # fmt: skip
-    horn = [((25, -40, 8), 5.5), ((31, -20, -12), 2.5), ((29, -2, -18), 2)]
-    cavity = np.full(labels.shape, 99, "float32")
-    for line in (path, horn):
-        for (start, first), (end, last) in zip(line, line[1:], strict=False):
-            cavity = np.minimum(
-                cavity, space.capsule(start, end, first * size**0.7, last * size**0.7)
-            )
-    cavity = np.minimum(cavity, space.ellipsoid((0, -2, 1), (1.2 + 1.3 * size, 14, 11)))
+    rods = [
+        space.capsule(start, end, first * size**0.7, last * size**0.7)
+        for line in _VENTRICLES
+        for (start, first), (end, last) in zip(line, line[1:], strict=False)
+    ]
+    cavity = join(*rods, space.ellipsoid((0, -2, 1), (1.2 + 1.3 * size, 14, 11)))
     septum = (space.side < 0.8) & (space.y > 0) & (space.z > 4)
     labels[brain & (cavity < 0) & ~septum] = Tissue.CSF
     if head.calcified:
-        spots = np.minimum(
-            space.ellipsoid((0, -26, 4), (2.5, 2.5, 3)),
-            space.ellipsoid((23, -38, 10), (2.2, 3.5, 3)),
-        )
-        labels[brain & (spots < 0)] = Tissue.CALCIFICATION
+        pineal = space.ellipsoid((0, -26, 4), (2.5, 2.5, 3))
+        plexus = space.ellipsoid((23, -38, 10), (2.2, 3.5, 3))
+        labels[brain & (join(pineal, plexus) < 0)] = Tissue.CALCIFICATION
 
 
 def _paint_hindbrain(labels: np.ndarray, space: _Space, brain: np.ndarray) -> None:
     """Cerebellum below the tentorium, brain stem, and the cisterns around them."""
     head, gap = space.head, 0.6 + 0.4 * space.head.pia
-    cisterns = np.minimum(
+    cisterns = join(
         space.ellipsoid((0, 7, -17), (10, 9, 8)), space.ellipsoid((0, -30, -3), (11, 3.5, 6))
     )
     pons = space.ellipsoid((0, -13, -30), (18, 14, 15))
     midbrain = space.capsule((6, -16, -8), (2, -24, -52), 8, 8)
     peduncles = space.capsule((6, -13, -24), (15, -6, 0), 6, 6)
-    stem = np.minimum(np.minimum(pons, midbrain), peduncles)
+    stem = join(pons, midbrain, peduncles)
     cerebellum = np.maximum(
         space.ellipsoid((0, -50, -38), (50, 31, 27)), 0.6 * head.pia - space.depth
     )
@@ -290,7 +290,7 @@ def _paint_hindbrain(labels: np.ndarray, space: _Space, brain: np.ndarray) -> No
     inside = brain & (cerebellum < 0)
     labels[inside] = Tissue.GREY_MATTER
     labels[inside & (folia < 0.2) & (cerebellum > -7)] = Tissue.CSF
-    core = np.minimum(
+    core = join(
         space.ellipsoid((19, -46, -34), (17, 13, 9)), space.ellipsoid((0, -40, -32), (12, 8, 8))
     )
     labels[inside & ((core < 0) | ((cerebellum < -4) & (folia > 1.1)))] = Tissue.WHITE_MATTER
@@ -320,8 +320,7 @@ def _paint_skull_base(labels: np.ndarray, space: _Space) -> None:
     petrous = space.capsule((62, -26, -38), (13, -2, -36), 12, 5)
     wing = space.capsule((60, 26, -28), (14, 30, -24), 5, 4)
     clivus = space.capsule((0, 0, -30), (0, -10, -52), 6, 6)
-    bone = np.minimum(np.minimum(petrous, wing), clivus)
-    labels[(bone < 0) & (space.shell < 1)] = Tissue.CORTICAL_BONE
+    labels[(join(petrous, wing, clivus) < 0) & (space.shell < 1)] = Tissue.CORTICAL_BONE
     septa = head.fine.distance_to_zero(space.plane)
     mastoid = space.ellipsoid((60, -28, -38), (13, 14, 13))
     labels[(mastoid < 0) & (space.shell < 3) & (septa > 0.8)] = Tissue.AIR
@@ -345,7 +344,7 @@ def _paint_face(labels: np.ndarray, space: _Space) -> None:
     ear = space.ellipsoid((79, -20, -38), (3, 14, 20)) + 0.8 * space.variation
     labels[(ear < 0) & ~(space.shell < space.surface)] = Tissue.SKIN
     _paint_orbits(labels, space, within)
-    air = np.minimum(
+    air = join(
         space.ellipsoid((0, 54, -34), (12, 30, 14)), space.ellipsoid((0, 22, -36), (14, 11, 9))
     )
     labels[(air < 0.9) & within] = Tissue.CORTICAL_BONE
@@ -357,13 +356,13 @@ def _paint_face(labels: np.ndarray, space: _Space) -> None:
 def _paint_orbits(labels: np.ndarray, space: _Space, within: np.ndarray) -> None:
     """Bony cone filled with fat; eyeball with its lens, optic nerve and muscles."""
     apex, eye, front = (14, 28, -30), (31, 63, -31), (33, 80, -31)
-    cone = np.minimum(space.capsule(apex, eye, 4, 16), space.capsule(eye, front, 16, 15))
+    cone = join(space.capsule(apex, eye, 4, 16), space.capsule(eye, front, 16, 15))
     labels[(cone < 2.4) & (space.shell < space.skull)] = Tissue.CORTICAL_BONE
     labels[(cone < 0) & within] = Tissue.FAT
     nerve = space.capsule(apex, (31, 54, -31), 1.8, 2.0)
     medial = space.capsule((15, 30, -30), (20, 60, -31), 1.2, 1.6)
     lateral = space.capsule((18, 28, -30), (42, 58, -31), 1.2, 1.6)
-    labels[np.minimum(np.minimum(nerve, medial), lateral) < 0] = Tissue.MUSCLE
+    labels[join(nerve, medial, lateral) < 0] = Tissue.MUSCLE
     globe = space.ellipsoid(eye, (12.5, 12.5, 12.5))
     labels[globe < 0] = Tissue.MUSCLE
     labels[globe < -1.3] = Tissue.VITREOUS
@@ -375,9 +374,5 @@ def _make_lesion(rng: np.random.Generator) -> Lesion:
     side = rng.choice([-1, 1])
     centre = (side * rng.uniform(18, 45), rng.uniform(-50, 45), rng.uniform(-5, 45))
     radii = tuple(rng.uniform(7, 17, 3))
-    core, rim = [
-        (Tissue.OEDEMA, Tissue.OEDEMA),
-        (Tissue.BLOOD, Tissue.OEDEMA),
-        (Tissue.TUMOUR, Tissue.OEDEMA),
-    ][rng.integers(3)]
-    return Lesion(tuple(map(float, centre)), radii, core, rim)
+    core = (Tissue.OEDEMA, Tissue.BLOOD, Tissue.TUMOUR)[rng.integers(3)]
+    return Lesion(tuple(map(float, centre)), radii, core, Tissue.OEDEMA)

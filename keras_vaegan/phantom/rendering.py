@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
+from pydantic import Field
 
-from keras_vaegan.data.image import write_image
-from keras_vaegan.errors import InputError
-from keras_vaegan.files import staged_entries
+from keras_vaegan.config.base import Seed, frozen_config
+from keras_vaegan.data.image import unit_to_image, write_image
+from keras_vaegan.files import check_new_folder, staged_entries
 from keras_vaegan.phantom.heads import (
     CAVITY_RADII,
     HIGHEST_Z,
@@ -23,9 +25,7 @@ from keras_vaegan.phantom.heads import (
 from keras_vaegan.phantom.shapes import Plane
 
 FOLDERS = ("trainA", "trainB", "testA", "testB")
-CONTRASTS = ("t1", "t2", "mixture")
 SLICES_PER_CASE = 4
-SMALLEST_COUNT, SMALLEST_SIZE, LARGEST_SIZE = 4, 32, 1024
 FINEST_GRID = 176  # rows; small pictures are averages of a grid at least this fine
 
 # HU, T1-weighted and T2-weighted signal of each tissue; fat gives the brightest T1 signal, 1.
@@ -49,38 +49,22 @@ _PROPERTIES = {
 }
 
 
-@dataclass(frozen=True)
+@frozen_config
 class PhantomSet:
     """What `write_phantom_folders` is asked for.
 
     Attributes:
         count: Training images per domain; the test set has an eighth of it, at least 8 pairs.
         size: Side of the CT pictures in pixels; MRI sizes vary around it.
-        seed: Seed of everything, from 0.
+        seed: Seed of everything.
         contrast: "t1", "t2", or "mixture" (each case one or the other, so that the truth of a CT
             is no longer unique).
     """
 
-    count: int = 200
-    size: int = 128
-    seed: int = 0
-    contrast: str = "t1"
-
-    def __post_init__(self) -> None:
-        if self.count < SMALLEST_COUNT:
-            raise InputError(
-                f"count {self.count}: expected at least {SMALLEST_COUNT} images per domain; "
-                "choose a larger --count"
-            )
-        if not SMALLEST_SIZE <= self.size <= LARGEST_SIZE:
-            raise InputError(
-                f"size {self.size}: expected {SMALLEST_SIZE} to {LARGEST_SIZE} pixels; choose "
-                "another --size"
-            )
-        if self.seed < 0:
-            raise InputError(f"seed {self.seed}: expected 0 or more; choose another --seed")
-        if self.contrast not in CONTRASTS:
-            raise InputError(f"contrast {self.contrast!r}: expected {', '.join(CONTRASTS)}")
+    count: Annotated[int, Field(ge=4)] = 200
+    size: Annotated[int, Field(ge=32, le=1024)] = 128
+    seed: Seed = 0
+    contrast: Literal["t1", "t2", "mixture"] = "t1"
 
 
 @dataclass(frozen=True)
@@ -119,8 +103,9 @@ def write_phantom_folders(out: str | Path, settings: PhantomSet) -> dict[str, in
     out = Path(out)
     tests = max(8, settings.count // 8)
     counts = dict(zip(FOLDERS, (settings.count, settings.count, tests, tests), strict=True))
+    for name in FOLDERS:
+        check_new_folder(out / name)
     with staged_entries(out) as staging:
-        _check_empty(out)
         for name, count in counts.items():
             (staging / name).mkdir()
             for index in range(count):
@@ -180,14 +165,13 @@ def render_ct(cut: Cut, rng: np.random.Generator) -> np.ndarray:
     Returns:
         (H, W) uint8.
     """
-    image = _look_up(cut.tissues, 0)
-    image = _scan(image, cut, blur_mm=rng.uniform(0.5, 0.8))
+    image = _scan(cut, 0, blur_mm=rng.uniform(0.5, 0.8))
     if rng.uniform() < 0.3:
         image = np.maximum(image, _draw_table(cut, rng))
     grain = rng.normal(size=cut.shape) * rng.uniform(2.0, 4.5)
     image += 1.6 * cv2.GaussianBlur(grain.astype("float32"), (0, 0), 0.6)
     width = rng.uniform(82, 92)
-    return _to_uint8((image - 38) / width + 0.45)
+    return unit_to_image((image - 38) / width + 0.45, "uint8")
 
 
 def render_mri(cut: Cut, contrast: str, rng: np.random.Generator) -> np.ndarray:
@@ -201,23 +185,12 @@ def render_mri(cut: Cut, contrast: str, rng: np.random.Generator) -> np.ndarray:
     Returns:
         (H, W) uint8.
     """
-    image = _look_up(cut.tissues, {"t1": 1, "t2": 2}[contrast])
-    image = _scan(image, cut, blur_mm=rng.uniform(0.6, 1.0))
+    image = _scan(cut, {"t1": 1, "t2": 2}[contrast], blur_mm=rng.uniform(0.6, 1.0))
     image *= _draw_bias_field(cut.shape, rng)
     sigma = rng.uniform(0.012, 0.03)
     noise = rng.normal(size=(2, *cut.shape)) * sigma
     image = np.hypot(image + noise[0], noise[1])
-    return _to_uint8(image * rng.uniform(0.82, 0.92))
-
-
-def _check_empty(out: Path) -> None:
-    """Refuse a folder whose image folders hold anything."""
-    for folder in (out / name for name in FOLDERS):
-        if folder.is_dir() and any(folder.iterdir()):
-            raise InputError(
-                f"{folder} already holds files: expected an empty or new folder; choose another "
-                "--out or move them away"
-            )
+    return unit_to_image(image * rng.uniform(0.82, 0.92), "uint8")
 
 
 def _write_one(folder: Path, settings: PhantomSet, index: int) -> None:
@@ -261,21 +234,18 @@ def _pose(
     down = -np.cos(spin) * forward + np.sin(spin) * sideways
     right = np.cos(spin) * sideways + np.sin(spin) * forward
     spacing = field_of_view / (shape[0] * factor)
-    rows = (np.arange(shape[0] * factor) - (shape[0] * factor - 1) / 2) * spacing + offset[0]
-    columns = (np.arange(shape[1] * factor) - (shape[1] * factor - 1) / 2) * spacing + offset[1]
+    rows, columns = (
+        (np.arange(side * factor) - (side * factor - 1) / 2) * spacing + shift
+        for side, shift in zip(shape, offset, strict=True)
+    )
     return Plane(np.array([0, 4.0, z]), down, right, rows, columns), field_of_view
 
 
-def _look_up(tissues: np.ndarray, column: int) -> np.ndarray:
-    """Replace each tissue by one of its properties: float32."""
+def _scan(cut: Cut, column: int, blur_mm: float) -> np.ndarray:
+    """A property of the tissues, blurred by the scanner's point spread and averaged to pixels."""
     table = np.array([_PROPERTIES[tissue][column] for tissue in Tissue], "float32")
-    return table[tissues]
-
-
-def _scan(image: np.ndarray, cut: Cut, blur_mm: float) -> np.ndarray:
-    """Blur by the scanner's point spread and average down to pixels."""
-    fine_spacing = cut.spacing_mm * cut.shape[0] / image.shape[0]
-    image = cv2.GaussianBlur(image, (0, 0), max(0.3, blur_mm / fine_spacing))
+    fine_spacing = cut.spacing_mm * cut.shape[0] / cut.tissues.shape[0]
+    image = cv2.GaussianBlur(table[cut.tissues], (0, 0), max(0.3, blur_mm / fine_spacing))
     return cv2.resize(image, cut.shape[::-1], interpolation=cv2.INTER_AREA)
 
 
@@ -299,8 +269,3 @@ def _draw_bias_field(shape: tuple[int, int], rng: np.random.Generator) -> np.nda
     rim = rng.uniform(-0.05, 0.12)
     log_field = slope[0] * rows + slope[1] * columns + rim * (rows**2 + columns**2 - 0.7)
     return np.exp(log_field).astype("float32")
-
-
-def _to_uint8(unit: np.ndarray) -> np.ndarray:
-    """[0, 1], clipped -> uint8."""
-    return np.round(np.clip(unit, 0, 1) * 255).astype("uint8")

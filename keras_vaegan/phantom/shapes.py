@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import cv2
@@ -92,6 +93,11 @@ def ellipsoid(points, centre, radii) -> np.ndarray:
     value = np.sqrt(sum(s * s for s in scaled))
     slope = np.sqrt(sum((s / r) ** 2 for s, r in zip(scaled, radii, strict=True)))
     return value * (value - 1) / np.maximum(slope, 1e-6)
+
+
+def join(*distances: np.ndarray) -> np.ndarray:
+    """Distance to the union of several shapes."""
+    return functools.reduce(np.minimum, distances)
 
 
 def step(value: np.ndarray, start: float, end: float) -> np.ndarray:
