@@ -15,23 +15,22 @@ import keras
 import numpy as np
 
 from keras_vaegan.config.networks import SCALES, RRDBNetConfig
-from keras_vaegan.errors import InputError
+from keras_vaegan.errors import InputError, first_line
 from keras_vaegan.models.rrdbnet import build_rrdbnet
 
 NESTINGS = ("params_ema", "params", "state_dict")
 _BLOCK = re.compile(r"body_(\d+)_rdb([1-3])_conv([1-5])")
 _PLACE = r"body_\1_rdb\2_conv\3"
 _RENAMINGS = (  # (pattern of a key without .weight and .bias, our layer's name)
-    (re.compile(r"(?:RRDB_trunk|body)\.(\d+)\.(?:RDB|rdb)([1-3])\.conv([1-5])"), _PLACE),
-    (re.compile(r"model\.1\.sub\.(\d+)\.RDB([1-3])\.conv([1-5])\.0"), _PLACE),
-    (re.compile(r"trunk_conv|conv_body|model\.1\.sub\.\d+"), "conv_body"),
-    (re.compile(r"upconv([12])|conv_up([12])"), "conv_up"),
-    (re.compile(r"HR_?conv|conv_hr|model\.8"), "conv_hr"),
-    (re.compile(r"conv_first|model\.0"), "conv_first"),
-    (re.compile(r"conv_last|model\.10"), "conv_last"),
-    (re.compile(r"model\.3"), "conv_up1"),
-    (re.compile(r"model\.6"), "conv_up2"),
-)  # fmt: skip
+    (r"(?:RRDB_trunk|body)\.(\d+)\.(?:RDB|rdb)([1-3])\.conv([1-5])", _PLACE),
+    (r"model\.1\.sub\.(\d+)\.RDB([1-3])\.conv([1-5])\.0", _PLACE),
+    (r"conv_first|model\.0", "conv_first"),
+    (r"trunk_conv|conv_body|model\.1\.sub\.\d+", "conv_body"),
+    (r"upconv1|conv_up1|model\.3", "conv_up1"),
+    (r"upconv2|conv_up2|model\.6", "conv_up2"),
+    (r"HR_?conv|conv_hr|model\.8", "conv_hr"),
+    (r"conv_last|model\.10", "conv_last"),
+)
 
 
 def load_esrgan(path: str | Path) -> tuple[keras.Model, RRDBNetConfig]:
@@ -79,10 +78,9 @@ def read_torch_tensors(path: str | Path) -> dict[str, np.ndarray]:
             f"cannot read {path}: {error.strerror or error}; check the path"
         ) from error
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise InputError(
-            f"{path} is no PyTorch checkpoint of plain tensors: {reason}; expected a whole .pth "
-            "of RRDBNet weights"
+            f"{path} is no PyTorch checkpoint of plain tensors: {first_line(error)}; expected a "
+            "whole .pth of RRDBNet weights"
         ) from error
     for key in NESTINGS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
@@ -132,7 +130,7 @@ def infer_rrdbnet(arrays: dict[str, np.ndarray], path: str | Path) -> RRDBNetCon
     Raises:
         InputError: they are not those of one whole RRDBNet that enlarges 1, 2 or 4 times.
     """
-    blocks = [int(found[1]) for name in arrays if (found := _BLOCK.match(name))]
+    blocks = {found[1] for name in arrays if (found := _BLOCK.match(name))}
     names = ("conv_first", "conv_last", "body_0_rdb1_conv1")
     missing = next((name for name in names if f"{name}/weight" not in arrays), None)
     if missing or any(arrays[f"{name}/weight"].ndim != 4 for name in names):
@@ -146,7 +144,7 @@ def infer_rrdbnet(arrays: dict[str, np.ndarray], path: str | Path) -> RRDBNetCon
         channels=read // (4 // scale) ** 2,
         output_channels=0 if read // (4 // scale) ** 2 == channels_out else channels_out,
         num_features=features,
-        num_blocks=max(blocks) + 1,
+        num_blocks=len(blocks),
         growth_channels=arrays["body_0_rdb1_conv1/weight"].shape[0],
     )
 
@@ -157,39 +155,31 @@ def load_arrays(model: keras.Model, arrays: dict[str, np.ndarray], path: str | P
     Raises:
         InputError: a tensor is missing, left over, or of another shape.
     """
-    left, values = dict(arrays), []
-    for layer in model.layers:
-        if not layer.weights:
-            continue
-        for kind, variable in (("weight", layer.kernel), ("bias", layer.bias)):
-            array = left.pop(f"{layer.name}/{kind}", None)
-            expected = tuple(variable.shape)
-            if array is not None and array.ndim == 4:
-                array = array.transpose(2, 3, 1, 0)
-            if array is None or array.shape != expected:
-                received = "nothing" if array is None else f"shape {array.shape}"
-                raise InputError(
-                    f"{path} has {received} for {layer.name} {kind}: expected {expected} (rows, "
-                    "columns, in, out); convert a whole RRDBNet's file"
-                )
-            values.append((variable, array))
-    if left:
+    layers = [layer for layer in model.layers if layer.weights]
+    variables = {f"{layer.name}/weight": layer.kernel for layer in layers}
+    variables |= {f"{layer.name}/bias": layer.bias for layer in layers}
+    kernels = {n: a.transpose(2, 3, 1, 0) if a.ndim == 4 else a for n, a in arrays.items()}
+    for name, variable in variables.items():
+        received = kernels[name].shape if name in kernels else "nothing"
+        if received != tuple(variable.shape):
+            raise InputError(
+                f"{path} has {received} for {name.replace('/', ' ')}: expected "
+                f"{tuple(variable.shape)} (rows, columns, in, out); convert a whole RRDBNet's file"
+            )
+    foreign = [name for name in arrays if name not in variables]
+    if foreign:
         raise InputError(
-            f"{path} holds {next(iter(left))!r} and {len(left) - 1} more that no layer of the "
+            f"{path} holds {foreign[0]!r} and {len(foreign) - 1} more that no layer of the "
             "network takes: convert a plain RRDBNet's file"
         )
-    for variable, array in values:
-        variable.assign(array)
+    for name, variable in variables.items():
+        variable.assign(kernels[name])
 
 
 def _find_place(stem: str) -> str | None:
     """Our layer's name for a key without its .weight or .bias; None for a foreign one."""
-    for pattern, name in _RENAMINGS:
-        found = pattern.fullmatch(stem)
-        if found:
-            name = found.expand(name)
-            return name + next(filter(None, found.groups())) if name == "conv_up" else name
-    return None
+    matches = ((re.fullmatch(pattern, stem), name) for pattern, name in _RENAMINGS)
+    return next((found.expand(name) for found, name in matches if found), None)
 
 
 def _find_scale(read: int, made: int, path: str | Path) -> int:

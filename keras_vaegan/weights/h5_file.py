@@ -15,7 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from keras_vaegan.errors import InputError
+from keras_vaegan.errors import InputError, first_line
 from keras_vaegan.files import atomic_path
 from keras_vaegan.weights.h5_heaps import find_largest_text
 from keras_vaegan.weights.record import CONFIG_ATTRIBUTE
@@ -103,7 +103,7 @@ def read_weight_file(path: str | Path) -> WeightFile:
     """
     with open_h5(path) as file:
         root = _find_weight_root(file, path)
-        layers = tuple(_read_layers(root, path, _file_size(path)))
+        layers = tuple(_read_layers(root, path, Path(path).stat().st_size))
         texts = {name: read_text_attribute(file, name, path) for name in _TEXTS}
         for name in ("keras_version", "backend"):
             texts[name] = read_text_attribute(root, name, path) or texts[name]
@@ -267,11 +267,6 @@ def show(name: str) -> str:
     return repr(name if len(name) <= 100 else name[:97] + "...")
 
 
-def first_line(error: Exception) -> str:
-    """The first line of an error's text, of bounded length."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
-
-
 _TEXTS = ("keras_version", "backend", "model_config", CONFIG_ATTRIBUTE)
 
 
@@ -410,8 +405,3 @@ def _measure_largest_text(path: str | Path) -> int:
             "damaged; copy or download it again"
         )
     return largest
-
-
-def _file_size(path: str | Path) -> int:
-    """Bytes on disk."""
-    return Path(path).stat().st_size

@@ -113,6 +113,31 @@ class Leaf:
         return f"{show(self.name)} ({shapes})"
 
 
+@dataclass(frozen=True)
+class Difference:
+    """Layers of a file and a model that cannot be the same.
+
+    Attributes:
+        place: Number of the layer among those with weights, from 1.
+        theirs, ours: The file's layer and the model's; None where a side ends.
+        reason: Why they differ.
+    """
+
+    place: int
+    theirs: Leaf | None
+    ours: Leaf | None
+    reason: str
+
+    def describe(self, model: str) -> str:
+        """A sentence that names the `model`, such as "the model"."""
+        received = f"the file has {self.theirs}" if self.theirs else "the file ends"
+        wanted = f"has {self.ours}" if self.ours else "ends"
+        return (
+            f"at layer with weights number {self.place} {received} where {model} {wanted} "
+            f"({self.reason})"
+        )
+
+
 def file_leaves(file: WeightFile) -> list[Leaf]:
     """A file's layers with weights, nested models taken apart."""
     return [leaf for layer in file.weighted_layers for leaf in split_layer(layer)]
@@ -237,15 +262,8 @@ def layer_kind(layer: keras.layers.Layer) -> str:
     return name if name in _AUTOMATIC_NAMES.values() else ""
 
 
-def list_differences(
-    theirs: list[Leaf], ours: list[Leaf]
-) -> Iterator[tuple[int, Leaf | None, Leaf | None, str]]:
-    """Where a file's layers and a model's differ, place by place.
-
-    Yields:
-        (place from 1, the file's layer, the model's layer, why they differ); None for a layer of
-        the shorter side.
-    """
+def list_differences(theirs: list[Leaf], ours: list[Leaf]) -> Iterator[Difference]:
+    """Where the layers of a file and a model differ, place by place."""
     places = {leaf.name: place for place, leaf in enumerate(ours, start=1)}
     for place, (left, right) in enumerate(zip_longest(theirs, ours), start=1):
         reason = left.compare(right) if left and right else "one side ends"
@@ -253,7 +271,7 @@ def list_differences(
         if is_named and places.get(left.name, place) != place:
             reason = reason or "swapped layers"
         if reason:
-            yield place, left, right, reason
+            yield Difference(place, left, right, reason)
 
 
 def find_interchangeable(leaves: list[Leaf]) -> tuple[tuple[str, ...], ...]:

@@ -28,6 +28,7 @@ from keras_vaegan.weights.h5_file import (
     write_names,
 )
 from keras_vaegan.weights.leaves import (
+    Difference,
     NormalizedKernel,
     collect_weights,
     file_leaves,
@@ -201,26 +202,16 @@ def _match_roles(layer: StoredLayer, variables: dict, others: set[str]) -> list:
 def _match_layer(layer: StoredLayer, variables: dict, path: Path) -> list:
     """Pairs of one layer, after its names and shapes were compared."""
     theirs = {weight.name: weight for weight in layer.weights}
-    for name in theirs:
-        if name not in variables:
+    for name in (*theirs, *variables):
+        received = theirs[name].shape if name in theirs else None
+        expected = tuple(variables[name].shape) if name in variables else None
+        if received != expected:
+            state = "is missing" if received is None else f"has shape {received}"
             raise WeightMismatch(
-                f"{path}: layer {show(layer.name)} has weight {show(name)}, which the model "
-                f"lacks: expected {show(', '.join(variables))}; build the file's model"
+                f"{path}: layer {show(layer.name)}: weight {show(name)} {state}: expected "
+                f"{'none of that name' if expected is None else expected}; build the file's model"
             )
-    pairs = []
-    for name, variable in variables.items():
-        if name not in theirs:
-            raise WeightMismatch(
-                f"{path}: layer {show(layer.name)} lacks weight {show(name)} of the model; "
-                "build the file's model"
-            )
-        if theirs[name].shape != tuple(variable.shape):
-            raise WeightMismatch(
-                f"{path}: weight {show(name)} has shape {theirs[name].shape}: expected "
-                f"{tuple(variable.shape)}; build the file's model"
-            )
-        pairs.append((variable, theirs[name]))
-    return pairs
+    return [(variable, theirs[name]) for name, variable in variables.items()]
 
 
 def _match_positions(
@@ -238,17 +229,16 @@ def _match_positions(
     ]
 
 
-def _format_mismatch(path: Path, rows: list, theirs: int, ours: int) -> str:
+def _format_mismatch(path: Path, rows: list[Difference], theirs: int, ours: int) -> str:
     """One line for the first difference, then a table of the first few."""
-    index, left, right, reason = rows[0]
-    received = f"the file has {left}" if left else "the file ends"
-    wanted = f"the model has {right}" if right else "the model ends"
     lines = [
-        f"{path}: at layer with weights number {index} {received} where {wanted} ({reason}; "
-        f"{theirs} against {ours} layers); build the file's model"
+        f"{path}: {rows[0].describe('the model')} ({theirs} against {ours} layers); build the "
+        "file's model"
     ]
-    for index, left, right, reason in rows[:TABLE_ROWS]:
-        lines.append(f"  {index:>4}  file: {left or '-'}  model: {right or '-'}  {reason}")
+    lines += [
+        f"  {row.place:>4}  file: {row.theirs or '-'}  model: {row.ours or '-'}  {row.reason}"
+        for row in rows[:TABLE_ROWS]
+    ]
     if len(rows) > TABLE_ROWS:
         lines.append(f"  and {len(rows) - TABLE_ROWS} more")
     return "\n".join(lines)

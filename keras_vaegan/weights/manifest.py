@@ -14,20 +14,7 @@ from keras_vaegan.weights.h5_file import WeightFile, read_weight_file
 from keras_vaegan.weights.record import read_record
 
 MANIFEST = "manifest.json"
-# The first fields of a row are told by the file itself (`describe_weight_file`), the others are
-# the record of how it came to be.
-FILE_FIELDS = (
-    "name",
-    "sha256",
-    "bytes",
-    "dtype",
-    "builder",
-    "config",
-    "data_config",
-    "parameters",
-    "layer_fingerprint",
-    "input",
-)
+# What a row says beside what its file tells (`describe_weight_file`): how it came to be.
 RECORD_FIELDS = ("role", "preset", "training_data", "command", "commit", "metrics", "licence")
 FINGERPRINT_DIGITS = 16
 
@@ -74,10 +61,11 @@ def check_row(row: dict, folder: str | Path) -> None:
         InputError: a field is missing, or the file is not what the row says.
     """
     path = Path(folder) / row["name"]
-    missing = [name for name in (*FILE_FIELDS, *RECORD_FIELDS) if name not in row]
+    told = describe_weight_file(path)
+    missing = [name for name in (*told, *RECORD_FIELDS) if name not in row]
     if missing:
         raise InputError(f"{path}: its row lacks {', '.join(missing)}: expected every field")
-    for name, value in describe_weight_file(path).items():
+    for name, value in told.items():
         if row[name] != value:
             raise InputError(
                 f"{path}: its {name} is {value!r}: expected {row[name]!r} as {MANIFEST} says; use "
@@ -86,7 +74,7 @@ def check_row(row: dict, folder: str | Path) -> None:
 
 
 def describe_weight_file(path: str | Path) -> dict[str, Any]:
-    """What a weight file of this package tells of itself: the `FILE_FIELDS` of its row.
+    """What a weight file of this package tells of itself: the first fields of its row.
 
     Args:
         path: A `.h5` file with an embedded config.

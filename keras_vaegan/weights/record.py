@@ -16,7 +16,7 @@ from keras_vaegan.config.networks import (
     RRDBNetConfig,
     VAEUNetConfig,
 )
-from keras_vaegan.errors import InputError
+from keras_vaegan.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from keras_vaegan.weights.h5_file import WeightFile
@@ -71,10 +71,9 @@ def read_record(file: WeightFile) -> WeightsRecord | None:
     try:
         record = _wrap(json.loads(file.own_config))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{file.path}: its {CONFIG_ATTRIBUTE} is unusable: {reason}; build the model with "
-            "build_generator(config) and call load_legacy_h5(model, path)"
+            f"{file.path}: its {CONFIG_ATTRIBUTE} is unusable: {first_line(error)}; build the "
+            "model with build_generator(config) and call load_legacy_h5(model, path)"
         ) from error
     if _estimate_parameters(record.model) > CLAIM_LIMIT * (file.parameters + 10_000):
         raise InputError(

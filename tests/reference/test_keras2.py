@@ -17,7 +17,7 @@ import pytest
 from keras_vaegan.config.networks import DiscriminatorConfig, VAEUNetConfig
 from keras_vaegan.errors import InputError
 from keras_vaegan.interop.keras_h5.infer import infer_config
-from keras_vaegan.interop.keras_h5.load import build_from_file, load_network
+from keras_vaegan.interop.keras_h5.load import build_network, load_network
 from keras_vaegan.models.build import build_model
 from keras_vaegan.weights.h5_file import read_weight_file
 from keras_vaegan.weights.legacy_h5 import load_legacy_h5, save_legacy_h5
@@ -172,7 +172,7 @@ def test_a_nested_model_writes_back(tmp_path):
     file = read_weight_file(GOLDEN / "nested.h5")
     model = load_network(GOLDEN / "nested.h5").model
     save_legacy_h5(model, tmp_path / "again.h5")
-    again = build_from_file(file).model
+    again = build_network(file).model
     load_legacy_h5(again, tmp_path / "again.h5")
     image = np.load(GOLDEN / "nested.npz")["image"]
     for a, b in zip(outputs_of(model, image), outputs_of(again, image), strict=True):

@@ -203,7 +203,7 @@ def test_swapped_groups_in_the_file(tmp_path):
         opened.move("a", "c")
         opened.move("b", "a")
         opened.move("c", "b")
-    refuse(tmp_path / "w.h5", "layer 'a' has weight 'b/kernel'", model)
+    refuse(tmp_path / "w.h5", "layer 'a': weight 'b/kernel'", model)
 
 
 def test_other_shape_name_and_count(model, file, tmp_path):
@@ -399,7 +399,7 @@ def edit_bad_text(opened):
 
 
 EDITS = {
-    edit_missing_weight_name: "lacks weight 'conv_1/bias'",
+    edit_missing_weight_name: "weight 'conv_1/bias' is missing",
     edit_missing_array: "lacks it",
     edit_missing_group: "lacks it",
     edit_nan: "gamma:0' holds NaN or infinity",

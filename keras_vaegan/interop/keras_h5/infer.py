@@ -13,6 +13,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import keras
@@ -130,15 +131,8 @@ def _find_difference(leaves: list[Leaf], config) -> tuple[int, str] | None:
     with keras.StatelessScope(initialize_variables=False):
         expected = model_leaves(build_model(config))
     first = next(list_differences(leaves, expected), None)
-    if first is None:
-        return None
-    place, theirs, ours, reason = first
-    received = f"the file has {theirs}" if theirs else "the file ends"
-    wanted = f"has {ours}" if ours else "ends"
-    return place, (
-        f"at layer with weights number {place} {received} where the closest one, a "
-        f"{FAMILIES[type(config)]}, {wanted} ({reason})"
-    )
+    name = f"the closest one, a {FAMILIES[type(config)]},"
+    return first and (first.place, first.describe(name))
 
 
 # -- candidates -----------------------------------------------------------------------------------
@@ -191,15 +185,14 @@ def _read_generator(leaves: list[Leaf]) -> Iterator[dict]:
     if len(shapes) > MAX_CONVOLUTIONS or any(len(shape) != 4 for shape in shapes):
         return
     latent_shape = weights[split].shapes["kernel"]
-    for count, (filters, kernels, blocks) in enumerate(_cut_levels(shapes, base, kernel)):
-        if count >= MAX_SEGMENTS:
-            return
+    is_transposed = any(leaf.shapes["kernel"][:2] == (4, 4) for leaf in decoder)
+    for filters, kernels, blocks in islice(_cut_levels(shapes, base, kernel), MAX_SEGMENTS):
         fields = {
             "family": VAEUNetConfig, "channels": channels, "filters": filters,
             "kernel_sizes": kernels, "num_residual_blocks": blocks,
             "latent": "dense" if len(latent_shape) == 2 else "spatial",
             "latent_channels": latent_shape[-1],
-            "upsampling": "transpose" if _has_transpose(decoder) else "nearest",
+            "upsampling": "transpose" if is_transposed else "nearest",
         }  # fmt: skip
         if fields["latent"] == "dense":
             positions = latent_shape[0] // filters[-1]
@@ -221,42 +214,31 @@ def _find_latent(weights: list[Leaf]) -> int | None:
 def _cut_levels(shapes: list[tuple], base: int, kernel: int) -> Iterator[tuple]:
     """Ways to read an encoder's convolutions as levels: (filters, kernel sizes, blocks)."""
 
+    def list_steps(start: int, width: int, size: int) -> Iterator[tuple[int, int, int]]:
+        """How reading can go on: a convolution opens a level, or two make a block."""
+        if start < len(shapes) and shapes[start][2] == width:
+            yield start + 1, shapes[start][3], shapes[start][0]
+        if shapes[start : start + 2] == [(size, size, width, width)] * 2:
+            yield start + 2, width, size
+
     @functools.cache
     def completes(start: int, width: int, size: int) -> bool:
         """Whether the convolutions from `start` on can be read as levels at all."""
-        if start >= len(shapes):
-            return start == len(shapes)
-        first = shapes[start]
-        if first[2] == width and completes(start + 1, first[3], first[0]):
-            return True
-        is_block = [(size, size, width, width)] * 2 == shapes[start : start + 2]
-        return is_block and completes(start + 2, width, size)
+        steps = list_steps(start, width, size)
+        return start == len(shapes) or any(completes(*step) for step in steps)
 
     def cut(start: int, filters: tuple, kernels: tuple, blocks: tuple) -> Iterator[tuple]:
-        width, size, pairs = filters[-1], kernels[-1], 0
-        while True:
-            rest = shapes[start + 2 * pairs :]
-            if not rest:
-                yield filters, kernels, (*blocks, pairs)
-                return
-            begin = start + 2 * pairs + 1
-            if rest[0][2] == width and completes(begin, rest[0][3], rest[0][0]):
-                yield from cut(
-                    begin,
-                    (*filters, rest[0][3]),
-                    (*kernels, rest[0][0]),
-                    (*blocks, pairs),
-                )
-            if rest[:2] != [(size, size, width, width)] * 2:
-                return
-            pairs += 1
+        if start == len(shapes):
+            yield filters, kernels, blocks
+        for begin, width, size in list_steps(start, filters[-1], kernels[-1]):
+            if not completes(begin, width, size):
+                continue
+            if begin == start + 1:
+                yield from cut(begin, (*filters, width), (*kernels, size), (*blocks, 0))
+            else:
+                yield from cut(begin, filters, kernels, (*blocks[:-1], blocks[-1] + 1))
 
-    yield from cut(0, (base,), (kernel,), ())
-
-
-def _has_transpose(decoder: list[Leaf]) -> bool:
-    """Whether a decoder upsamples by transposed convolutions of kernel 4."""
-    return any(leaf.shapes["kernel"][:2] == (4, 4) for leaf in decoder)
+    yield from cut(0, (base,), (kernel,), (0,))
 
 
 def _count_skips(decoder: list[Leaf], fields: dict) -> int:

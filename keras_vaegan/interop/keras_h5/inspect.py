@@ -10,7 +10,7 @@ import keras
 
 from keras_vaegan.errors import InputError
 from keras_vaegan.interop.keras_h5.infer import format_config
-from keras_vaegan.interop.keras_h5.load import Blueprint, build_from_file
+from keras_vaegan.interop.keras_h5.load import Network, build_network
 from keras_vaegan.weights.h5_file import WeightFile, read_weight_file
 from keras_vaegan.weights.leaves import Leaf, file_leaves, find_interchangeable
 from keras_vaegan.weights.legacy_h5 import match_weights
@@ -74,7 +74,7 @@ def inspect_checkpoint(path: str | Path) -> CheckpointReport:
     leaves = tuple(file_leaves(file))
     try:
         with keras.StatelessScope(initialize_variables=False):
-            found = build_from_file(file)
+            found = build_network(file)
             match_weights(found.model, file, check_order=found.config is not None)
     except InputError as error:
         reason = str(error).splitlines()[0].removeprefix(f"{path}: ").removeprefix(f"{path} ")
@@ -86,7 +86,7 @@ def inspect_checkpoint(path: str | Path) -> CheckpointReport:
     return CheckpointReport(file, leaves, source, found and found.config, verdict, notes)
 
 
-def _describe_network(found: Blueprint) -> str:
+def _describe_network(found: Network) -> str:
     """What a file's network is and where that is told."""
     if found.source == "embedded":
         return f"{type(found.config).__name__} from its embedded config"

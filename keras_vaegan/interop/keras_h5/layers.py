@@ -85,6 +85,13 @@ class _Request:
                     "config; use an undamaged file"
                 )
 
+    def pick_normalization(self, size: tuple[int, ...], **others: tuple[int, ...]) -> dict:
+        """Fields of a normalisation, after its scale and offset of `size` were expected."""
+        fields = self.pick("epsilon", "center", "scale")
+        weights = {"gamma": fields.get("scale", True), "beta": fields.get("center", True)}
+        self.expect(**{role: size if used else None for role, used in weights.items()}, **others)
+        return fields
+
 
 def build_layer(
     key: str,
@@ -195,28 +202,20 @@ def _build_conv(request: _Request) -> keras.layers.Layer:
         "filters", "kernel_size", "strides", "padding", "dilation_rate", "groups",
         "output_padding", "depth_multiplier",
     )  # fmt: skip
-    cls = getattr(layers, request.key)
-    channels = request.inputs[0].shape[-1]
-    rank = int(request.key[request.key.index("D") - 1]) if "2D" not in request.key else 2
-    size = fields["kernel_size"]
-    size = (size,) * rank if isinstance(size, int) else tuple(size)
-    use_bias = request.config.get("use_bias", True)
+    channels, filters = request.inputs[0].shape[-1], fields.get("filters")
+    groups = fields.pop("groups", 1)
     if request.key == "DepthwiseConv2D":
-        fields.pop("groups", None)
         depth = fields.get("depth_multiplier", 1)
-        request.expect(
-            kernel=(*size, channels, depth), bias=(channels * depth,) if use_bias else None
-        )
+        ends, filters = (channels, depth), channels * depth
     elif "Transpose" in request.key:
-        fields.pop("groups", None)
-        filters = fields["filters"]
-        request.expect(kernel=(*size, filters, channels), bias=(filters,) if use_bias else None)
+        ends = (filters, channels)
     else:
-        filters = fields["filters"]
-        request.expect(
-            kernel=(*size, channels // fields.get("groups", 1), filters),
-            bias=(filters,) if use_bias else None,
-        )
+        ends, fields["groups"] = (channels // groups, filters), groups
+    size, rank = fields["kernel_size"], len(request.inputs[0].shape) - 2
+    size = (size,) * rank if isinstance(size, int) else size
+    use_bias = request.config.get("use_bias", True)
+    request.expect(kernel=(*size, *ends), bias=(filters,) if use_bias else None)
+    cls = getattr(layers, request.key)
     return cls(**fields, use_bias=use_bias, activation=_activation(request), name=request.name)
 
 
@@ -246,16 +245,11 @@ def _build_batch_norm(request: _Request) -> keras.layers.Layer:
     if request.config.get("mode", 0) != 0:
         raise Unsupported(f"layer {show(request.name)} is a BatchNormalization of mode "
                           f"{request.config['mode']}: expected 0")  # fmt: skip
-    fields = request.pick("momentum", "epsilon", "center", "scale")
     axis = request.config.get("axis", -1)
     axis = axis[0] if isinstance(axis, list) else axis
     size = (request.inputs[0].shape[axis],)
-    request.expect(
-        gamma=size if fields.get("scale", True) else None,
-        beta=size if fields.get("center", True) else None,
-        moving_mean=size,
-        moving_variance=size,
-    )
+    fields = request.pick_normalization(size, moving_mean=size, moving_variance=size)
+    fields |= request.pick("momentum")
     return layers.BatchNormalization(axis=axis, name=request.name, **fields)
 
 
@@ -263,13 +257,8 @@ def _build_channel_norm(request: _Request) -> keras.layers.Layer:
     """Group and instance normalisation of tensorflow-addons, keras_contrib and Keras."""
     shape = request.inputs[0].shape
     axis = request.config.get("axis", -1)
-    fields = request.pick("epsilon", "center", "scale")
+    fields = request.pick_normalization((1,) if axis is None else (shape[axis],))
     is_instance = "Instance" in request.key
-    size = (1,) if axis is None else (shape[axis],)
-    request.expect(
-        gamma=size if fields.get("scale", True) else None,
-        beta=size if fields.get("center", True) else None,
-    )
     if is_instance and "groups" not in request.config:  # keras_contrib
         return LegacyInstanceNormalization(axis=axis, name=request.name, **fields)
     if axis not in (-1, len(shape) - 1):
@@ -283,12 +272,7 @@ def _build_layer_norm(request: _Request) -> keras.layers.Layer:
     """Layer normalisation over trailing axes."""
     axis = request.config.get("axis", -1)
     axes = axis if isinstance(axis, list) else [axis]
-    fields = request.pick("epsilon", "center", "scale")
-    size = tuple(request.inputs[0].shape[a] for a in axes)
-    request.expect(
-        gamma=size if fields.get("scale", True) else None,
-        beta=size if fields.get("center", True) else None,
-    )
+    fields = request.pick_normalization(tuple(request.inputs[0].shape[a] for a in axes))
     return layers.LayerNormalization(axis=axes, name=request.name, **fields)
 
 

@@ -28,38 +28,24 @@ class Network:
 
     Attributes:
         file: The weight file.
-        model: The network with its weights.
-        config: Our config of it, embedded or inferred; None for a full model of other code.
-        data: How its images are prepared, where the file says so.
-    """
-
-    file: Path
-    model: keras.Model
-    config: Any
-    data: DataConfig | ModalityDataConfig | None
-
-    @property
-    def record(self) -> WeightsRecord | None:
-        """What `save_legacy_h5` embeds, so that a copy of the file tells as much."""
-        return None if self.config is None else WeightsRecord(self.config, self.data)
-
-
-@dataclass(frozen=True)
-class Blueprint:
-    """A network as its file tells it, without its weights.
-
-    Attributes:
         source: Where the architecture comes from: "embedded", "model_config" or "inferred".
         model: The network.
-        config, data: As `Network` has them.
+        config: Our config of it, embedded or inferred; None for a full model of other code.
+        data: How its images are prepared, where the file says so.
         notes: What was assumed or replaced.
     """
 
+    file: Path
     source: str
     model: keras.Model
     config: Any = None
     data: DataConfig | ModalityDataConfig | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def record(self) -> WeightsRecord | None:
+        """What `save_legacy_h5` embeds, so that a copy of the file tells as much."""
+        return None if self.config is None else WeightsRecord(self.config, self.data)
 
 
 def load_generator(
@@ -127,11 +113,11 @@ def load_network(
         InputError: no such file, an architecture that cannot be told, or weights that do not fit.
     """
     file = read_weight_file(path)
-    blueprint = build_from_file(file, replacements, assume)
-    for note in blueprint.notes:
-        print(f"warning: {file.path}: {note}", file=sys.stderr)
-    load_weight_file(blueprint.model, file, check_order=blueprint.config is not None)
-    return Network(file.path, blueprint.model, blueprint.config, blueprint.data)
+    network = build_network(file, replacements, assume)
+    for note in network.notes:
+        print(f"warning: {path}: {note}", file=sys.stderr)
+    load_weight_file(network.model, file, check_order=network.config is not None)
+    return network
 
 
 def read_network_config(path: str | Path) -> Any:
@@ -150,12 +136,12 @@ def read_network_config(path: str | Path) -> Any:
     return None if file.model_config is not None else infer_config(file).config
 
 
-def build_from_file(
+def build_network(
     file: WeightFile,
     replacements: Mapping[str, str] | None = None,
     assume: Mapping[str, object] | None = None,
-) -> Blueprint:
-    """Build the network that a file tells, without its weights; as `load_network` otherwise."""
+) -> Network:
+    """Build the network that a file tells, without its weights; otherwise as `load_network`."""
     if assume and (file.own_config is not None or file.model_config is not None):
         raise InputError(
             f"{file.path} holds its own config: expected no assumed values beside it, got "
@@ -163,9 +149,11 @@ def build_from_file(
         )
     record = read_record(file)
     if record is not None:
-        return Blueprint("embedded", build_model(record.model), record.model, record.data)
+        model = build_model(record.model)
+        return Network(file.path, "embedded", model, record.model, record.data)
     if file.model_config is not None:
         model, notes = rebuild_model(file, replacements)
-        return Blueprint("model_config", model, notes=tuple(notes))
+        return Network(file.path, "model_config", model, notes=tuple(notes))
     found = infer_config(file, assume)
-    return Blueprint("inferred", build_model(found.config), found.config, notes=found.notes)
+    model = build_model(found.config)
+    return Network(file.path, "inferred", model, found.config, notes=found.notes)

@@ -46,7 +46,8 @@ def apply_operation(entry: dict, inputs: list, arguments: dict) -> Any:
             f"the operation {show(name)}, which samples other points than any Keras 3 layer: "
             "build the model in code"
         )
-    function = _FUNCTIONS.get(name) or _FUNCTIONS.get(name.rpartition(".")[2])
+    key = name.rpartition(".")[2].replace("_", "").lower()
+    function = _FUNCTIONS.get(_ALIASES.get(key, key))
     if function is None:
         raise Unsupported(
             f"layer {show(entry.get('name') or config['name'])} is the TensorFlow operation "
@@ -173,34 +174,27 @@ def _as_operand(value: Any) -> Any:
     return np.asarray(value, "float32") if isinstance(value, list) else value
 
 
-# By the last part of the Python name (`math.add` -> `add`), and by the graph's operation type.
+_BINARY = ("add", "subtract", "multiply", "true_divide", "maximum", "minimum", "power")
+_UNARY = ("negative", "abs", "square", "sqrt", "rsqrt", "exp", "log", "tanh", "sigmoid", "relu")
+# By the last part of the Python name (`math.add` -> `add`), or by the graph's operation type, in
+# small letters and without underscores; beside them the names of `keras.ops`.
+_ALIASES = {
+    "addv2": "add", "biasadd": "add", "sub": "subtract", "mul": "multiply",
+    "truediv": "truedivide", "divide": "truedivide", "realdiv": "truedivide", "pow": "power",
+    "neg": "negative", "concatv2": "concat", "mirrorpad": "pad", "reducemean": "mean",
+    "reducesum": "sum",
+}  # fmt: skip
 _FUNCTIONS: dict[str, Callable] = {
-    **dict.fromkeys(("add", "Add", "AddV2", "BiasAdd"), _binary(ops.add)),
-    **dict.fromkeys(("subtract", "sub", "Sub"), _binary(ops.subtract)),
-    **dict.fromkeys(("multiply", "mul", "Mul"), _binary(ops.multiply)),
-    **dict.fromkeys(("truediv", "divide", "RealDiv"), _binary(ops.true_divide)),
-    **dict.fromkeys(("maximum", "Maximum"), _binary(ops.maximum)),
-    **dict.fromkeys(("minimum", "Minimum"), _binary(ops.minimum)),
-    **dict.fromkeys(("pow", "Pow"), _binary(ops.power)),
-    **dict.fromkeys(("negative", "neg", "Neg"), lambda x: ops.negative(x)),
-    **dict.fromkeys(("abs", "Abs"), lambda x: ops.abs(x)),
-    **dict.fromkeys(("square", "Square"), lambda x: ops.square(x)),
-    **dict.fromkeys(("sqrt", "Sqrt"), lambda x: ops.sqrt(x)),
-    **dict.fromkeys(("rsqrt", "Rsqrt"), lambda x: ops.rsqrt(x)),
-    **dict.fromkeys(("exp", "Exp"), lambda x: ops.exp(x)),
-    **dict.fromkeys(("log", "Log"), lambda x: ops.log(x)),
-    **dict.fromkeys(("tanh", "Tanh"), lambda x: ops.tanh(x)),
-    **dict.fromkeys(("sigmoid", "Sigmoid"), lambda x: ops.sigmoid(x)),
-    **dict.fromkeys(("relu", "Relu"), lambda x: ops.relu(x)),
-    **dict.fromkeys(("identity", "Identity"), lambda x: x),
-    **dict.fromkeys(("depth_to_space", "DepthToSpace"), _depth_to_space),
-    **dict.fromkeys(("space_to_depth", "SpaceToDepth"), _space_to_depth),
-    **dict.fromkeys(("concat", "ConcatV2"), _concat),
-    **dict.fromkeys(("pad", "Pad", "MirrorPad"), _pad),
-    **dict.fromkeys(("reduce_mean", "Mean"), _reduce(ops.mean)),
-    **dict.fromkeys(("reduce_sum", "Sum"), _reduce(ops.sum)),
-    **dict.fromkeys(("clip_by_value", "ClipByValue"), _clip),
+    **{name.replace("_", ""): _binary(getattr(ops, name)) for name in _BINARY},
+    **{name: getattr(ops, name) for name in _UNARY},
+    "identity": lambda x: x,
+    "depthtospace": _depth_to_space,
+    "spacetodepth": _space_to_depth,
+    "concat": _concat,
+    "pad": _pad,
+    "mean": _reduce(ops.mean),
+    "sum": _reduce(ops.sum),
+    "clipbyvalue": _clip,
     "resize": _resize,
-    "image.resize": _resize,
-    "leaky_relu": lambda features, alpha=0.2: ops.leaky_relu(features, alpha),
+    "leakyrelu": lambda features, alpha=0.2: ops.leaky_relu(features, alpha),
 }

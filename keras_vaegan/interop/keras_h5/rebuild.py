@@ -15,7 +15,7 @@ from typing import Any
 
 import keras
 
-from keras_vaegan.errors import InputError
+from keras_vaegan.errors import InputError, first_line
 from keras_vaegan.interop.keras_h5.layers import Unsupported, build_layer, class_key
 from keras_vaegan.interop.keras_h5.operations import OPERATIONS, apply_operation
 from keras_vaegan.weights.h5_file import WeightFile, show
@@ -82,15 +82,10 @@ def rebuild_model(
         raise InputError(f"{file.path}: {error}") from error
     except InputError:
         raise
-    except MemoryError as error:
-        raise InputError(f"{file.path}: its model_config asks for too much memory") from error
-    except RecursionError as error:
-        raise InputError(f"{file.path}: its model_config is nested too deeply") from error
     except Exception as error:  # Keras and its backends raise all kinds for impossible values
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise InputError(
-            f"{file.path}: its model_config cannot be rebuilt: {reason}; build the model in code "
-            "and call load_legacy_h5(model, path)"
+            f"{file.path}: its model_config cannot be rebuilt: {first_line(error)}; build the "
+            "model in code and call load_legacy_h5(model, path)"
         ) from error
     return model, context.notes
 
