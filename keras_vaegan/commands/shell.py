@@ -145,7 +145,7 @@ def _build_app(command: Callable | Mapping[str, Callable], prog: str) -> App:
     app = App(
         name=prog,
         version_flags=[],
-        default_parameter=Parameter(negative=()),
+        default_parameter=Parameter(negative=(), allow_repeating=True),  # the last one wins
         config=_add_file,
         result_action="return_value",
     )

@@ -103,7 +103,13 @@ def train(options: TrainOptions) -> int:
         use_determinism(config.seed)
     with strategy.scope():
         received = train_run(
-            config, options.data, options.out, options.resume, options.minutes, options.epochs
+            find_system(config),
+            config,
+            options.data,
+            options.out,
+            options.resume,
+            options.minutes,
+            options.epochs,
         )
     return SIGNALLED + received if received else 0
 
@@ -118,7 +124,7 @@ def resolve_config(options: TrainOptions) -> Any:
         raise InputError("--steps and --epochs both given: expected one of them; drop the other")
     for name in ("steps", "epochs", "batch_size", "minutes"):
         value = getattr(options, name)
-        if value is not None and value <= 0:
+        if value is not None and not value > 0:
             raise InputError(f"{_flag(name)} {value}: expected a value above 0")
     config = get_preset(options.preset or DEFAULT_PRESET)
     if options.resume:
@@ -129,9 +135,10 @@ def resolve_config(options: TrainOptions) -> Any:
         if value is None or value is False:
             continue
         if name not in fields:
+            kind = next(s.config_type.__name__ for s in SYSTEMS if name in s.options)
             raise InputError(
-                f"{_flag(name)} given with a {type(config).__name__}: expected it with another "
-                "system's preset; drop it"
+                f"{_flag(name)} given with a {type(config).__name__}: expected it with a {kind}'s "
+                "preset only; drop it"
             )
         config = _replace_field(config, name, fields[name], value, options.resume)
     return config

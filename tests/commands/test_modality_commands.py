@@ -6,6 +6,7 @@ import json
 import nibabel
 import numpy as np
 import pytest
+from keras_vaegan.training.run_config import read_run_config, write_run_config
 
 from keras_vaegan.commands import evaluate, phantom, synthesize, train
 from keras_vaegan.config.data import ModalityDataConfig
@@ -18,7 +19,6 @@ from keras_vaegan.models.modality_unet import build_modality_unet
 from keras_vaegan.systems.modality.config import ModalityConfig, ModalityLossConfig
 from keras_vaegan.systems.modality.data import train_modality
 from keras_vaegan.systems.modality.synthesizer import Synthesizer, choose_reference
-from keras_vaegan.training.run_config import read_run_config, write_run_config
 from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 from keras_vaegan.weights.record import WeightsRecord
 

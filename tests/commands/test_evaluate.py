@@ -1,0 +1,50 @@
+"""evaluate as a user runs it: each system's folder, contracted files, bad input."""
+
+from __future__ import annotations
+
+import json
+
+from keras_vaegan.commands import evaluate
+from keras_vaegan.data.image import read_image
+
+
+def test_evaluate_writes_the_contracted_files(weights, phantom, tmp_path):
+    status = evaluate.main([
+        "--weights", str(weights), "--data", str(phantom), "--out", str(tmp_path), "--limit", "8",
+    ])  # fmt: skip
+    assert status == 0
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["n_ct"] == metrics["n_mri"] == 8
+    for name in ("ct", "mri"):
+        for kind in ("cycle", "honest_cycle"):
+            assert {"psnr", "ssim", "bce", "auc_roc", "f1"} <= set(metrics[kind][name])
+        assert set(metrics["realism"][name]["gap"]) == {"all", "hog", "histogram", "spectrum"}
+        assert metrics["translation"][name]["identity"]["mae"] > 0
+    assert metrics["cycle_enhanced"] is None and metrics["protocol"] == "unit"
+    assert len((tmp_path / "per_image.csv").read_text().splitlines()) == 17
+    assert "<img" in (tmp_path / "report.html").read_text()
+    assert read_image(tmp_path / "grid.png").std() > 10
+
+
+def test_evaluate_refuses_bad_input(weights, phantom, tmp_path, expect_refusal):
+    line = expect_refusal(
+        evaluate.main, "--weights", tmp_path, "--data", phantom, "--out", tmp_path / "o"
+    )
+    assert "g_target_weights.h5" in line
+    for change, word in ((("--limit", "2"), "limit"), (("--protocol", "best"), "protocol")):
+        line = expect_refusal(
+            evaluate.main,
+            "--weights",
+            weights,
+            "--data",
+            phantom,
+            "--out",
+            tmp_path / "o",
+            *change,
+        )
+        assert word in line
+    line = expect_refusal(
+        evaluate.main, "--weights", weights / "g_target_weights.h5", "--data", phantom,
+        "--out", tmp_path / "o",
+    )  # fmt: skip
+    assert "is no folder" in line
