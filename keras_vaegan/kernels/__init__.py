@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 
 import keras
+import numpy as np
+from keras import ops
 
 from keras_vaegan.kernels import plain
 
-__all__ = ["normalize_instances", "pad_by_reflection"]
+__all__ = ["call_compiled", "normalize_instances", "pad_by_reflection"]
 
 _MODULES = {"tensorflow": "keras_vaegan.kernels.on_tensorflow"}
 
@@ -29,3 +31,25 @@ def normalize_instances(images, epsilon: float):
     if module is None:
         return plain.normalize_instances(images, epsilon)
     return importlib.import_module(module).normalize_instances(images, epsilon)
+
+
+def call_compiled(function, *arguments, **options):
+    """Call a function of arrays that many sizes pass, compiled once for all of them.
+
+    On backends whose compiled functions know their sizes, a plain call.
+
+    Args:
+        function: Of (nested) arrays, in `keras.ops`.
+        arguments: NumPy arrays or numbers, nested in tuples.
+        options: Hashable keywords; each set of them, and of types, is compiled by itself.
+
+    Returns:
+        The results as NumPy arrays, nested as the function nests them.
+    """
+    arguments = keras.tree.map_structure(np.asarray, arguments)
+    module = _MODULES.get(keras.backend.backend())
+    if module is None:
+        results = function(*keras.tree.map_structure(ops.convert_to_tensor, arguments), **options)
+    else:
+        results = importlib.import_module(module).call_compiled(function, arguments, options)
+    return keras.tree.map_structure(ops.convert_to_numpy, results)

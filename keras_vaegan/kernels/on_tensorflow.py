@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
+import keras
 import tensorflow as tf
 
 from keras_vaegan.kernels import plain
@@ -32,3 +36,18 @@ def normalize_instances(images, epsilon: float):
         for part in tf.split(images, count)
     ]
     return parts[0] if count == 1 else tf.concat(parts, axis=0)
+
+
+def call_compiled(function: Callable, arguments: tuple, options: dict):
+    """`kernels.call_compiled` of NumPy arrays, by a graph that knows their types and ranks."""
+    specs = keras.tree.map_structure(
+        lambda array: tf.TensorSpec((None,) * array.ndim, array.dtype), arguments
+    )
+    return _compile(function, specs, tuple(options.items()))(*arguments)
+
+
+@functools.lru_cache(maxsize=64)
+def _compile(function: Callable, specs: tuple, options: tuple):
+    """A graph of a function for arrays of any size."""
+    function = functools.partial(function, **dict(options))
+    return tf.function(function, input_signature=specs, autograph=False)
