@@ -1,14 +1,23 @@
-"""How well a contrast was made: against the real one, in the brain and in the whole volume."""
+"""How good a synthetic contrast is: against the real one, in the brain and in the whole volume."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from skimage.metrics import structural_similarity
 
-from keras_vaegan.evaluation.metrics import PSNR_CEILING
+from keras_vaegan.data.brats import find_cases, read_case
+from keras_vaegan.data.folders import spread
+from keras_vaegan.errors import InputError
+from keras_vaegan.evaluation.metrics import summarise, to_decibel
 from keras_vaegan.evaluation.report import draw_sample_grid
+from keras_vaegan.systems.modality.slices import list_inputs, list_targets
+from keras_vaegan.systems.modality.synthesizer import Synthesizer
+from keras_vaegan.systems.system import Evaluation, EvaluationOptions
 
 PROTOCOL = {
     "name": "modality",
@@ -20,17 +29,122 @@ PROTOCOL = {
     "fitted": "the synthesis after the copy's linear fit, to compare the two on equal terms",
     "copy": "the input that is best by PSNR after a linear fit to the real contrast in the brain",
 }
+MEASURES = ("psnr", "ssim", "mae")
 COMPARED = ("fitted", "copy")
 WINDOW_MARGIN = 5
 ERROR_GAIN = 4
+CASE_ROWS = 3
+GRID_ROWS = 9
 
 
-def compare_volumes(real: np.ndarray, made: np.ndarray, brain: np.ndarray) -> dict[str, dict]:
-    """PSNR, SSIM and mean absolute error of a made volume.
+def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evaluation:
+    """Synthesise every contrast that a network can of every case that its run has not seen.
+
+    Args:
+        weights: Run folder, or folder of the weight file.
+        data: Folder of cases with all four contrasts.
+        options: `protocol` and `limit` (cases) count.
+
+    Raises:
+        InputError: bad weights, data or options.
+    """
+    if options.protocol not in ("unit", PROTOCOL["name"]):
+        raise InputError(f"--protocol {options.protocol}: expected {PROTOCOL['name']}; drop it")
+    folders = spread(find_held_out_cases(weights, data), options.limit)
+    synthesizer = Synthesizer.load(weights)
+    rows, pictures = [], {}
+    for target in list_targets(synthesizer.config):
+        lines: list = []
+        for folder in folders:
+            row, drawn = judge_case(synthesizer, folder, target)
+            rows.append(row)
+            lines += drawn if len(lines) < GRID_ROWS else []
+            print_case(row)
+        pictures[target] = draw_synthesis_grid(lines, list_inputs(target), target)
+    metrics = {
+        "protocol": PROTOCOL["name"],
+        "definitions": PROTOCOL,
+        "data": dataclasses.asdict(synthesizer.data),
+        "n_cases": len(folders),
+        "cases": [folder.resolve().name for folder in folders],
+        **summarise_cases(rows),
+    }
+    return Evaluation(metrics, rows, pictures, list_figures(metrics))
+
+
+def find_held_out_cases(weights: Path, data: Path) -> list[Path]:
+    """The cases of the data that a run has not seen.
+
+    Args:
+        weights: Run folder; its `split.json` tells what was trained and validated on. Without
+            one, all cases are taken for new.
+        data: Folder of cases.
+
+    Raises:
+        InputError: there is none, or `split.json` is damaged.
+    """
+    folders = find_cases(data)
+    path = Path(weights) / "split.json"
+    try:
+        split = json.loads(path.read_text())
+        seen = {*split["train"], *split["validation"]}
+    except FileNotFoundError:
+        seen = set()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is unreadable: expected the run's split; without it nobody knows which "
+            "cases it has seen"
+        ) from error
+    held = [folder for folder in folders if folder.resolve().name not in seen]
+    if not held:
+        raise InputError(
+            f"the run was trained or validated on all {len(folders)} cases of {data}: expected "
+            "others; give another --data"
+        )
+    return held
+
+
+def judge_case(synthesizer: Synthesizer, folder: Path, target: str) -> tuple[dict, list]:
+    """One row of figures, and rows of pictures, of one contrast of one case."""
+    case = read_case(folder, list_inputs(target), target, synthesizer.data.percentiles)
+    synthetic, _ = synthesizer.synthesize(case, target)
+    truth = case.scans[target]
+    inputs = {modality: case.scans[modality].unit for modality in list_inputs(target)}
+    result = evaluate_synthesis(truth.unit, synthetic, inputs, case.brain)
+    row = flatten_case(case.name, target, result, truth.range.high - truth.range.low)
+    return row, draw_case(truth.unit, synthetic, inputs, case.brain, CASE_ROWS)
+
+
+def print_case(row: dict) -> None:
+    """Print a case's figures as they come."""
+    kinds = {"brain": "", "after a linear fit": "fitted_", f"copy of {row['copy_source']}": "copy_"}
+    scores = ", ".join(
+        f"{name} {row[prefix + 'brain_psnr']:.2f} dB / {row[prefix + 'brain_ssim']:.3f}"
+        for name, prefix in kinds.items()
+    )
+    print(f"{row['case']} {row['target']}: {scores}", flush=True)
+
+
+def list_figures(metrics: dict) -> list[str]:
+    """The figures that decide, a line a target."""
+    lines = []
+    for target, figures in metrics["brain"].items():
+        copy = figures["copy"]["psnr"]["mean"]
+        gain, fitted = (kind["psnr"]["mean"] - copy for kind in (figures, figures["fitted"]))
+        lines.append(
+            f"{target}: in the brain {figures['psnr']['mean']:.2f} dB / "
+            f"{figures['ssim']['mean']:.3f}, {gain:+.2f} dB against the best copy ({fitted:+.2f} "
+            f"dB after a linear fit, as the copy has), mean of {metrics['n_cases']} cases"
+        )
+    return lines
+
+
+def compare_volumes(real: np.ndarray, synthetic: np.ndarray, brain: np.ndarray) -> dict[str, dict]:
+    """PSNR, SSIM and mean absolute error of a synthetic volume.
 
     Args:
         real: (X, Y, Z) in [0, 1], axial slices along the last axis.
-        made: The same shape; taken as 0 outside the brain, as the real one is.
+        synthetic: The same shape; taken as 0 outside the brain, as the real one is.
         brain: (X, Y, Z) bool.
 
     Returns:
@@ -38,12 +152,12 @@ def compare_volumes(real: np.ndarray, made: np.ndarray, brain: np.ndarray) -> di
         identical volumes give a PSNR of `PSNR_CEILING`.
     """
     real = np.where(brain, real, 0).astype("float64")
-    made = np.where(brain, made, 0).astype("float64")
-    error = np.abs(real - made)
-    similarity = _map_similarity(real, made, brain)
+    synthetic = np.where(brain, synthetic, 0).astype("float64")
+    error = np.abs(real - synthetic)
+    similarity = _map_similarity(real, synthetic, brain)
     return {
         name: {
-            "psnr": _to_decibel(np.mean(error[region] ** 2)),
+            "psnr": float(to_decibel(np.mean(error[region] ** 2))),
             "ssim": float(similarity[region].mean()),
             "mae": float(error[region].mean()),
         }
@@ -72,25 +186,25 @@ def fit_copy(source: np.ndarray, real: np.ndarray, brain: np.ndarray) -> np.ndar
 
 
 def evaluate_synthesis(
-    real: np.ndarray, made: np.ndarray, inputs: dict[str, np.ndarray], brain: np.ndarray
+    real: np.ndarray, synthetic: np.ndarray, inputs: dict[str, np.ndarray], brain: np.ndarray
 ) -> dict[str, dict]:
-    """Compare a made volume, and the best copy of one input, with the real one.
+    """Compare a synthetic volume, and the best copy of one input, with the real one.
 
     Args:
-        real, made, brain: As `compare_volumes`.
-        inputs: The contrasts that it was made from, each (X, Y, Z) in [0, 1].
+        real, synthetic, brain: As `compare_volumes`.
+        inputs: The contrasts that it comes from, each (X, Y, Z) in [0, 1].
 
     Returns:
-        As `compare_volumes`, of the volume as it was made; in each part also "fitted", the same
+        As `compare_volumes`, of the volume as it is; in each part also "fitted", the same
         figures after a linear fit to the real contrast, and "copy", those of the input that has
         the best PSNR in the brain after such a fit, with its "source".
     """
-    result = compare_volumes(real, made, brain)
+    result = compare_volumes(real, synthetic, brain)
     copies = {
         name: compare_volumes(real, fit_copy(source, real, brain), brain)
         for name, source in inputs.items()
     }
-    fitted = compare_volumes(real, fit_copy(made, real, brain), brain)
+    fitted = compare_volumes(real, fit_copy(synthetic, real, brain), brain)
     best = max(copies, key=lambda name: copies[name]["brain"]["psnr"])
     for part, figures in result.items():
         figures["fitted"] = fitted[part]
@@ -112,19 +226,9 @@ def summarise_cases(rows: Sequence[dict]) -> dict[str, dict]:
     for target in dict.fromkeys(row["target"] for row in rows):
         chosen = [row for row in rows if row["target"] == target]
         for part, targets in result.items():
-
-            def average(prefix: str, chosen=chosen, part=part) -> dict:
-                """The figures of one part and kind."""
-                figures = {}
-                for measure in ("psnr", "ssim", "mae"):
-                    values = [row[f"{prefix}{part}_{measure}"] for row in chosen]
-                    figures[measure] = {
-                        "mean": float(np.mean(values)), "std": float(np.std(values)),
-                    }  # fmt: skip
-                return figures
-
-            kinds = {kind: average(f"{kind}_") for kind in COMPARED}
-            targets[target] = {**average(""), **kinds}
+            targets[target] = _average(chosen, f"{part}_")
+            for kind in COMPARED:
+                targets[target][kind] = _average(chosen, f"{kind}_{part}_")
     return result
 
 
@@ -133,13 +237,13 @@ def flatten_case(name: str, target: str, result: dict, unit_span: float) -> dict
 
     Args:
         name: The case.
-        target: The contrast that was made.
+        target: The synthetic contrast.
         result: Of `evaluate_synthesis`.
         unit_span: What 1 stands for in the real volume's own unit.
     """
     row: dict = {"case": name, "target": target}
     for part, figures in result.items():
-        for measure in ("psnr", "ssim", "mae"):
+        for measure in MEASURES:
             row[f"{part}_{measure}"] = figures[measure]
             for kind in COMPARED:
                 row[f"{kind}_{part}_{measure}"] = figures[kind][measure]
@@ -149,23 +253,27 @@ def flatten_case(name: str, target: str, result: dict, unit_span: float) -> dict
 
 
 def draw_case(
-    real: np.ndarray, made: np.ndarray, inputs: dict[str, np.ndarray], brain: np.ndarray, rows: int
+    real: np.ndarray,
+    synthetic: np.ndarray,
+    inputs: dict[str, np.ndarray],
+    brain: np.ndarray,
+    rows: int,
 ) -> list[list[np.ndarray]]:
     """Pictures of axial slices through a brain, front up.
 
     Args:
-        real, made, inputs, brain: As `evaluate_synthesis`.
+        real, synthetic, inputs, brain: As `evaluate_synthesis`.
         rows: Slices, spread evenly between the brain's first and last.
 
     Returns:
-        A row a slice: the inputs, made, real, and the error times `ERROR_GAIN`.
+        A row a slice: the inputs, synthetic, real, and the error times `ERROR_GAIN`.
     """
     levels = np.flatnonzero(brain.any(axis=(0, 1)))
     chosen = levels[np.linspace(0, len(levels) - 1, rows + 2).astype(int)[1:-1]]
     lines = []
     for level in chosen:
-        error = np.where(brain, np.abs(real - made), 0)[..., level]
-        pictures = [volume[..., level] for volume in (*inputs.values(), made, real)]
+        error = np.where(brain, np.abs(real - synthetic), 0)[..., level]
+        pictures = [volume[..., level] for volume in (*inputs.values(), synthetic, real)]
         lines.append([np.rot90(p) for p in (*pictures, np.clip(ERROR_GAIN * error, 0, 1))])
     return lines
 
@@ -176,7 +284,12 @@ def draw_synthesis_grid(lines: list, inputs: Sequence[str], target: str) -> np.n
     return draw_sample_grid(lines, titles)
 
 
-def _map_similarity(real: np.ndarray, made: np.ndarray, brain: np.ndarray) -> np.ndarray:
+def _average(rows: Sequence[dict], prefix: str) -> dict[str, dict]:
+    """Mean and deviation of each measure over rows."""
+    return {measure: summarise([row[prefix + measure] for row in rows]) for measure in MEASURES}
+
+
+def _map_similarity(real: np.ndarray, synthetic: np.ndarray, brain: np.ndarray) -> np.ndarray:
     """SSIM of every voxel within its axial slice; 1 where both are empty all around."""
     result = np.ones(real.shape)
     places = [np.flatnonzero(brain.any(axis=axes)) for axes in ((1, 2), (0, 2))]
@@ -184,7 +297,7 @@ def _map_similarity(real: np.ndarray, made: np.ndarray, brain: np.ndarray) -> np
         slice(max(0, place[0] - WINDOW_MARGIN), place[-1] + 1 + WINDOW_MARGIN) for place in places
     )
     for level in np.flatnonzero(brain.any(axis=(0, 1))):
-        pair = [np.pad(volume[..., level][box], 2 * WINDOW_MARGIN) for volume in (real, made)]
+        pair = [np.pad(volume[..., level][box], 2 * WINDOW_MARGIN) for volume in (real, synthetic)]
         similarity = structural_similarity(
             *pair, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.0,
             full=True,
@@ -192,8 +305,3 @@ def _map_similarity(real: np.ndarray, made: np.ndarray, brain: np.ndarray) -> np
         inner = slice(2 * WINDOW_MARGIN, -2 * WINDOW_MARGIN)
         result[(*box, level)] = similarity[inner, inner]
     return result
-
-
-def _to_decibel(mse: float) -> float:
-    """PSNR of data range 1."""
-    return float(-10 * np.log10(max(mse, 10 ** (-PSNR_CEILING / 10))))
