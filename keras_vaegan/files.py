@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,19 @@ def write_json(path: str | Path, data: Any) -> None:
     """
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+def write_csv(path: str | Path, rows: Sequence[dict]) -> None:
+    """Write rows under the names that occur in any of them; absent values stay blank.
+
+    Raises:
+        InputError: the place cannot be written to.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def check_new_folder(path: str | Path) -> None:

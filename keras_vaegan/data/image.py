@@ -171,6 +171,11 @@ def unit_to_image(
     return (unit * (limits[1] - limits[0]) + limits[0]).astype(dtype)
 
 
+def round_to_levels(unit: np.ndarray, top: int = 255) -> np.ndarray:
+    """[0, 1], clipped, as a file of `top` + 1 levels stores it; of the same float type."""
+    return np.round(np.clip(unit, 0, 1) * top) / top
+
+
 def _check_finite(image: np.ndarray) -> None:
     """Refuse NaN and infinity."""
     if not np.isfinite(image).all():

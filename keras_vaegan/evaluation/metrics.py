@@ -53,7 +53,7 @@ def compute_ssim(original: np.ndarray, reconstruction: np.ndarray) -> np.ndarray
 
     Reference: Wang et al. 2004, "Image Quality Assessment".
     """
-    pairs = zip(*map(_to_gray, _as_pair(original, reconstruction)), strict=True)
+    pairs = zip(*map(to_gray, _as_pair(original, reconstruction)), strict=True)
     inner = slice(_SSIM_BORDER, -_SSIM_BORDER)
     return np.array([map_ssim(*pair)[inner, inner].mean() for pair in pairs])
 
@@ -86,7 +86,7 @@ def compute_f1(original: np.ndarray, reconstruction: np.ndarray) -> float | None
         The score; None where neither image holds a positive pixel.
     """
     label, predicted = (
-        _to_gray(image) >= LABEL_THRESHOLD for image in _as_pair(original, reconstruction)
+        to_gray(image) >= LABEL_THRESHOLD for image in _as_pair(original, reconstruction)
     )
     labels, predictions, counts = _pool(label, predicted)
     score = f1_score(labels, predictions, sample_weight=counts, zero_division=np.nan)
@@ -101,7 +101,7 @@ def compute_auc_roc(original: np.ndarray, reconstruction: np.ndarray) -> float |
     Returns:
         The area; None where one class is missing.
     """
-    original, reconstruction = map(_to_gray, _as_pair(original, reconstruction))
+    original, reconstruction = map(to_gray, _as_pair(original, reconstruction))
     levels = np.round(np.clip(reconstruction, 0, 1) * (RANK_LEVELS - 1)).astype("int64")
     labels, levels, counts = _pool(original >= LABEL_THRESHOLD, levels)
     if len(np.unique(labels)) < 2:
@@ -135,7 +135,7 @@ def _as_pair(original: np.ndarray, reconstruction: np.ndarray) -> tuple[np.ndarr
     return first, second
 
 
-def _to_gray(images: np.ndarray) -> np.ndarray:
+def to_gray(images: np.ndarray) -> np.ndarray:
     """(N, H, W[, C]) -> (N, H, W)."""
     return images.mean(axis=-1) if images.ndim == 4 else images
 

@@ -11,9 +11,13 @@ import numpy as np
 from skimage.feature import hog
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+from keras_vaegan.data.image import round_to_levels
+from keras_vaegan.evaluation.metrics import compute_mae, to_gray
 
 HOG_SIDE = 128
 HOG_CELL = 16
@@ -34,8 +38,7 @@ def compute_features(images: np.ndarray) -> dict[str, np.ndarray]:
         sum to 1, "spectrum": 32 radial bins of the log power spectrum under a Hann window}, each
         (N, D) float64.
     """
-    gray = np.asarray(images, "float64")
-    gray = gray.mean(axis=-1) if gray.ndim == 4 else gray
+    gray = to_gray(np.asarray(images, "float64"))
     groups = {
         "hog": _describe_shapes, "histogram": _describe_intensity, "spectrum": _describe_texture
     }  # fmt: skip
@@ -77,14 +80,11 @@ def compute_mmd(first: np.ndarray, second: np.ndarray) -> float:
     Reference: Gretton et al. 2012; the kernel is that of Binkowski et al. 2018 (KID).
     """
 
-    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return (a @ b.T / a.shape[1] + 1) ** 3
-
     def mean_off_diagonal(k: np.ndarray) -> float:
         return float((k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)))
 
-    within = mean_off_diagonal(kernel(first, first)) + mean_off_diagonal(kernel(second, second))
-    return within - 2 * float(kernel(first, second).mean())
+    across = float(polynomial_kernel(first, second).mean())
+    return sum(mean_off_diagonal(polynomial_kernel(x)) for x in (first, second)) - 2 * across
 
 
 def compute_realism_gap(
@@ -119,11 +119,6 @@ def compute_realism_gap(
     return gaps
 
 
-def compute_copy(image: np.ndarray, translation: np.ndarray) -> float:
-    """Mean absolute difference of inputs and translations: near 0 means that nothing was done."""
-    return float(np.abs(np.asarray(image, "float64") - np.asarray(translation, "float64")).mean())
-
-
 def evaluate_realism(
     generated: np.ndarray, real: np.ndarray, untranslated: np.ndarray, seed: int = 0
 ) -> dict:
@@ -143,10 +138,11 @@ def evaluate_realism(
 
     Returns:
         {"c2st_auc", "untranslated_auc", "gap": {"all", "hog", "histogram", "spectrum"}, "copy",
-        "n_generated", "n_real"}.
+        "n_generated", "n_real"}; "copy" is the mean absolute difference of inputs and
+        translations: near 0 means that nothing was done.
     """
     images = {"generated": generated, "real": real, "untranslated": untranslated}
-    features = {name: compute_features(_store(values)) for name, values in images.items()}
+    features = {name: compute_features(round_to_levels(values)) for name, values in images.items()}
     order = np.random.default_rng(seed).permutation(len(real))
     halves = [
         {name: values[part] for name, values in features["real"].items()}
@@ -159,21 +155,16 @@ def evaluate_realism(
     return {
         "c2st_auc": compute_c2st(features["generated"], features["real"], seed),
         "untranslated_auc": compute_c2st(features["untranslated"], features["real"], seed),
-        "gap": {
-            name: None
-            if None in (gaps[0][name], gaps[1][name])
-            else (gaps[0][name] + gaps[1][name]) / 2
-            for name in gaps[0]
-        },
-        "copy": compute_copy(untranslated, generated),
+        "gap": {name: _mean_or_none([gap[name] for gap in gaps]) for name in gaps[0]},
+        "copy": compute_mae(untranslated, generated),
         "n_generated": len(generated),
         "n_real": len(real),
     }
 
 
-def _store(images: np.ndarray) -> np.ndarray:
-    """[0, 1] rounded to the 256 values of an 8-bit file."""
-    return np.round(np.clip(images, 0, 1) * 255) / 255
+def _mean_or_none(values: list[float | None]) -> float | None:
+    """The mean; None where one of the values is."""
+    return None if None in values else sum(values) / len(values)
 
 
 def _join(features: dict) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import html
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,26 +13,29 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from keras_vaegan.files import atomic_path
+from keras_vaegan.data.image import write_image
+from keras_vaegan.files import atomic_path, write_csv, write_json
 
 TILE_INCHES = 2.6
 DPI = 100
-PANELS = {
-    "adversarial": "adversarial loss", "discriminator": "discriminator loss",
+NOT_PLOTTED = ("epoch", "step", "minutes")
+# A log's name may end in a domain, a contrast or a method; those share a panel.
+SERIES = ("source", "target", "ct", "mri", "network", "bicubic", "t1", "t1ce", "t2", "flair")
+TITLES = {  # of the panels whose name does not explain itself
     "cycle": "cycle L1", "ssim": "1 - SSIM of the cycle", "identity": "identity L1",
     "anchor": "L1 to the starting point", "background": "L1 of air to black",
     "kl": "KL per latent element", "pixel": "L1", "features": "L1 of discriminator features",
-    "learning_rate": "learning rate", "val_cycle_psnr": "validation cycle PSNR [dB]",
-    "val_honest_cycle_psnr": "validation honest cycle PSNR [dB]",
-    "val_cycle_ssim": "validation cycle SSIM",
-    "val_honest_cycle_ssim": "validation honest cycle SSIM",
-    "val_psnr": "validation PSNR [dB]", "val_ssim": "validation SSIM",
-    "val_gap_all": "realism gap", "val_gap_hog": "realism gap: HOG",
-    "val_gap_histogram": "realism gap: histogram", "val_gap_spectrum": "realism gap: spectrum",
-    "l1": "L1 of the slice", "brain_psnr": "PSNR in the brain [dB]",
-    "val_mae": "validation error in the brain",
-    "val_copy": "validation copy", "val_score": "validation score",
+    "l1": "L1 of the slice", "mse": "squared error of the slice",
 }  # fmt: skip
+# Sections of the report that hold the same figures of a reconstruction.
+_COMPARISONS = {
+    "cycle": "Cycle: input against its reconstruction",
+    "cycle_enhanced": "Original against the high-resolution reconstruction",
+    "honest_cycle": "Honest cycle: the translation stored as 8 bit with noise in between",
+    "translation": "Translation: error against the true counterpart",
+    "brain": "Synthetic contrasts against the real ones, in the brain; [0, 1] scale",
+    "whole": "The same in the whole volume",
+}
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; }
@@ -75,7 +77,7 @@ def draw_history(history_csv: str | Path, path: str | Path) -> None:
     """Plot every quantity of a history.csv against the step, a panel each.
 
     Args:
-        history_csv: Written by training; unknown columns are left out, missing cells too.
+        history_csv: Written by training; missing cells are left out.
         path: PNG to write.
 
     Raises:
@@ -83,24 +85,16 @@ def draw_history(history_csv: str | Path, path: str | Path) -> None:
     """
     with Path(history_csv).open(newline="") as file:
         rows = list(csv.DictReader(file))
-    panels = {
-        title: columns
-        for prefix, title in PANELS.items()
-        if (columns := _find_columns(rows[0] if rows else {}, prefix))
-    }
-    count = max(1, len(panels))
-    columns = min(4, count)
-    figure = Figure(
-        figsize=(3.6 * columns, 2.5 * -(-count // columns)), dpi=DPI, layout="constrained"
-    )
-    axes = figure.subplots(-(-count // columns), columns, squeeze=False).ravel()
+    panels = group_by_panel(rows[0] if rows else {})
+    columns = min(4, max(1, len(panels)))
+    lines = max(1, -(-len(panels) // columns))
+    figure = Figure(figsize=(3.6 * columns, 2.5 * lines), dpi=DPI, layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False).ravel()
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
     for axis, (title, names) in zip(axes, panels.items(), strict=False):
         for name in names:
             points = [(float(r["step"]), float(r[name])) for r in rows if r.get(name)]
-            if not points:
-                continue
             label = name.rsplit("_", 1)[-1]
             axis.plot(*zip(*points, strict=True), marker=".", markersize=3, label=label)
         axis.set_title(title, fontsize=9)
@@ -109,7 +103,7 @@ def draw_history(history_csv: str | Path, path: str | Path) -> None:
         axis.grid(alpha=0.3)
         if len(axis.lines) > 1:
             axis.legend(fontsize=7)
-    _write_png(path, _render(figure))
+    write_image(path, _render(figure))
 
 
 def write_report(
@@ -126,13 +120,9 @@ def write_report(
     Raises:
         InputError: the folder cannot be written to.
     """
-    folder = Path(folder)
     write_metrics(folder, metrics)
-    with atomic_path(folder / "per_image.csv") as temporary, temporary.open("w", newline="") as f:
-        writer = csv.DictWriter(f, list(rows[0]) if rows else [])
-        writer.writeheader()
-        writer.writerows(rows)
-    with atomic_path(folder / "report.html") as temporary:
+    write_csv(Path(folder) / "per_image.csv", rows)
+    with atomic_path(Path(folder) / "report.html") as temporary:
         temporary.write_text(_format_page(metrics, pictures))
 
 
@@ -142,14 +132,19 @@ def write_metrics(folder: str | Path, metrics: dict) -> None:
     Raises:
         InputError: the folder cannot be written to.
     """
-    with atomic_path(Path(folder) / "metrics.json") as temporary:
-        temporary.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+    write_json(Path(folder) / "metrics.json", metrics)
 
 
-def _find_columns(row: dict, prefix: str) -> list[str]:
-    """Columns that are `prefix` itself, or `prefix` and a domain, a contrast or an enlargement."""
-    domains = ("source", "target", "ct", "mri", "network", "bicubic", "t1", "t1ce", "t2", "flair")
-    return [n for n in row if n == prefix or n in [f"{prefix}_{domain}" for domain in domains]]
+def group_by_panel(row: dict) -> dict[str, list[str]]:
+    """Names of logs by the title of the panel that shows them, whatever is logged."""
+    panels: dict[str, list[str]] = {}
+    for name in row:
+        if name not in NOT_PLOTTED:
+            stem, _, last = name.rpartition("_")
+            stem = stem if last in SERIES else name
+            title = TITLES.get(stem, stem.replace("val_", "validation ").replace("_", " "))
+            panels.setdefault(title, []).append(name)
+    return panels
 
 
 def _render(figure: Figure) -> np.ndarray:
@@ -157,13 +152,6 @@ def _render(figure: Figure) -> np.ndarray:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def _write_png(path: str | Path, image: np.ndarray) -> None:
-    """Write an RGB picture atomically."""
-    _, content = cv2.imencode(".png", image[..., ::-1])
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content.tobytes())
 
 
 def _format_page(metrics: dict, pictures: dict[str, np.ndarray]) -> str:
@@ -175,14 +163,7 @@ def _format_page(metrics: dict, pictures: dict[str, np.ndarray]) -> str:
         f"{_text(metrics.get('protocol'))}, commit {_text(metrics.get('commit'))}"
         f"{_format_counts(metrics)}.</p>",
     ]
-    for key, title in (
-        ("cycle", "Cycle: input against its reconstruction"),
-        ("cycle_enhanced", "Original against the high-resolution reconstruction"),
-        ("honest_cycle", "Honest cycle: the translation stored as 8 bit with noise in between"),
-        ("translation", "Translation: error against the true counterpart"),
-        ("brain", "Made contrasts against the real ones, in the brain; [0, 1] scale"),
-        ("whole", "The same in the whole volume"),
-    ):
+    for key, title in _COMPARISONS.items():
         if metrics.get(key):
             columns = ("psnr", "ssim", "mae", "bce", "auc_roc", "f1")
             parts.append(f"<h2>{title}</h2>" + _format_table(metrics[key], columns))

@@ -9,7 +9,6 @@ import pytest
 
 from keras_vaegan.evaluation.realism import (
     compute_c2st,
-    compute_copy,
     compute_features,
     compute_mmd,
     compute_realism_gap,
@@ -137,12 +136,6 @@ def test_c2st_separates_domains_but_not_halves_of_one():
     assert compute_c2st(bright, dark) > 0.99
     assert 0.3 < compute_c2st(again, dark) < 0.7
     assert compute_c2st(again, dark, seed=5) == compute_c2st(again, dark, seed=5)
-
-
-def test_copy_is_the_mean_absolute_difference():
-    image = make_images("dark", 2, 0)
-    assert compute_copy(image, image) == 0
-    assert compute_copy(np.full((2, 8, 8), 0.25), np.full((2, 8, 8), 0.75)) == 0.5
 
 
 def test_evaluate_realism_tells_copies_from_translations():

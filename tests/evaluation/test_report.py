@@ -13,7 +13,12 @@ import pytest
 
 from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.protocols import evaluate_pairs
-from keras_vaegan.evaluation.report import draw_history, draw_sample_grid, write_report
+from keras_vaegan.evaluation.report import (
+    draw_history,
+    draw_sample_grid,
+    group_by_panel,
+    write_report,
+)
 
 
 @pytest.fixture
@@ -106,6 +111,17 @@ def test_history_is_plotted_with_blank_cells_and_unknown_columns(tmp_path):
     image = read_png(tmp_path / "plots" / "history.png")
     assert (image < 200).any(axis=2).mean() > 0.005
     assert [p.name for p in (tmp_path / "plots").iterdir()] == ["history.png"]
+
+
+def test_every_log_has_a_panel_and_the_domains_share_one():
+    pairs = ("adversarial", "discriminator", "cycle", "ssim", "background", "anchor", "identity")
+    logs = [f"{name}_{domain}" for name in (*pairs, "kl") for domain in ("source", "target")]
+    logs += ["pixel", "adversarial", "features", "discriminator", "l1", "mse", "brain_psnr"]
+    logs += ["brain_mae", "learning_rate", "val_psnr_t1", "val_psnr_flair", "val_gap_all_ct"]
+    panels = group_by_panel(dict.fromkeys(["epoch", "step", "minutes", *logs]))
+    assert sorted(name for names in panels.values() for name in names) == sorted(logs)
+    assert panels["cycle L1"] == ["cycle_source", "cycle_target"]
+    assert panels["validation psnr"] == ["val_psnr_t1", "val_psnr_flair"]
 
 
 def test_more_columns_make_more_panels(tmp_path):

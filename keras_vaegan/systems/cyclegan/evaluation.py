@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_vaegan.data.folders import find_image_root, spread
-from keras_vaegan.data.image import image_to_unit
+from keras_vaegan.data.image import image_to_unit, round_to_levels
 from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.metrics import compute_psnr, compute_ssim
 from keras_vaegan.evaluation.protocols import evaluate_pairs, get_protocol
@@ -178,22 +178,19 @@ def evaluate_translation(
         "mri": _cycle(mri, to_ct, to_mri, seed),
         "ct": _cycle(ct, to_mri, to_ct, seed + 1),
     }
+
+    def compare(kind: str, change: Callable[[np.ndarray], np.ndarray] = np.asarray) -> dict:
+        return {
+            name: evaluate_pairs(part["input"], change(part[kind]), protocol)
+            for name, part in images.items()
+        }
+
     metrics = {
         "n_ct": len(ct),
         "n_mri": len(mri),
-        "cycle": {
-            name: evaluate_pairs(part["input"], part["cycle"], protocol)
-            for name, part in images.items()
-        },
-        "cycle_enhanced": refine
-        and {
-            name: evaluate_pairs(part["input"], refine(part["cycle"]), protocol)
-            for name, part in images.items()
-        },
-        "honest_cycle": {
-            name: evaluate_pairs(part["input"], part["honest"], protocol)
-            for name, part in images.items()
-        },
+        "cycle": compare("cycle"),
+        "cycle_enhanced": refine and compare("cycle", refine),
+        "honest_cycle": compare("honest"),
         "realism": {
             "ct": evaluate_realism(images["mri"]["translation"], ct, mri, seed),
             "mri": evaluate_realism(images["ct"]["translation"], mri, ct, seed),
@@ -207,12 +204,12 @@ def _cycle(image: np.ndarray, there: Callable, back: Callable, seed: int) -> dic
     """Translate, cycle back, and cycle back honestly (8 bit and noise in between)."""
     translation = there(image)
     noise = np.random.default_rng(seed).normal(0, HONEST_NOISE, translation.shape)
-    stored = np.round(np.clip(translation + noise, 0, 1) * 255) / 255
+    stored = round_to_levels(translation + noise).astype("float32")
     return {
         "input": image,
         "translation": translation,
         "cycle": back(translation),
-        "honest": back(stored.astype("float32")),
+        "honest": back(stored),
     }
 
 
@@ -248,13 +245,13 @@ def match_histograms(images: np.ndarray, reference: np.ndarray) -> np.ndarray:
     Returns:
         The same shape as `images`, float32: the baseline that knows intensities but no anatomy.
     """
-    quantiles = np.quantile(reference, np.linspace(0, 1, 1025))
+    shares = np.linspace(0, 1, 1025)
+    quantiles = np.quantile(reference, shares)
     matched = np.empty_like(images, dtype="float32")
     for index, image in enumerate(images):
         values, inverse, counts = np.unique(image, return_inverse=True, return_counts=True)
         ranks = (np.cumsum(counts) - 0.5 * counts) / image.size
-        mapped = np.interp(ranks, np.linspace(0, 1, 1025), quantiles)
-        matched[index] = mapped[inverse].reshape(image.shape)
+        matched[index] = np.interp(ranks, shares, quantiles)[inverse].reshape(image.shape)
     return matched
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from keras_vaegan.data.folders import spread
+from keras_vaegan.data.image import image_to_unit, round_to_levels
 from keras_vaegan.evaluation.metrics import compute_psnr, compute_ssim, summarise
 from keras_vaegan.evaluation.protocols import get_protocol
 from keras_vaegan.evaluation.report import draw_sample_grid
@@ -112,18 +113,16 @@ def evaluate_enlargement(
     scores: dict[str, dict] = {name: {"psnr": [], "ssim": []} for name in ("network", "bicubic")}
     for image in images:
         height, width = (side // scale * scale for side in image.shape[:2])
-        levels = np.iinfo(image.dtype).max
-        truth = image[:height, :width].astype("float32") / levels
-        low = np.round(np.asarray(shrink(truth, scale, kind)) * levels) / levels
-        low = low.astype("float32")
-        made = {
+        truth = image_to_unit(image[:height, :width])
+        low = round_to_levels(np.asarray(shrink(truth, scale, kind)), np.iinfo(image.dtype).max)
+        enlarged = {
             "network": np.clip(np.asarray(enlarge(low[None]))[0], 0, 1),
             "bicubic": np.asarray(enlarge_bicubic(low, scale)),
         }
-        for name, picture in made.items():
+        for name, picture in enlarged.items():
             scores[name]["psnr"].append(float(compute_psnr(truth[None], picture[None])[0]))
             scores[name]["ssim"].append(float(compute_ssim(truth[None], picture[None])[0]))
-        for name, picture in {"low": low, "truth": truth, **made}.items():
+        for name, picture in {"low": low, "truth": truth, **enlarged}.items():
             pictures[name].append(picture)
     return EnlargementResult(scores, pictures)
 
@@ -141,8 +140,8 @@ def draw_enlargements(result: EnlargementResult, rows: int) -> np.ndarray:
         scale = truth.shape[0] // result.images["low"][index].shape[0]
         pixels = np.repeat(np.repeat(result.images["low"][index], scale, 0), scale, 1)
         line = [pixels, *(result.images[name][index] for name in ("bicubic", "network", "truth"))]
-        rows_shown, columns_shown = _find_busiest(truth)
-        lines.append([picture[rows_shown, columns_shown] for picture in line])
+        busiest = _find_busiest(truth)
+        lines.append([picture[busiest] for picture in line])
     return draw_sample_grid(lines, ["low resolution", "bicubic", "network", "truth"])
 
 
