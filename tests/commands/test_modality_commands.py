@@ -6,7 +6,6 @@ import json
 import nibabel
 import numpy as np
 import pytest
-from keras_vaegan.training.run_config import read_run_config, write_run_config
 
 from keras_vaegan.commands import evaluate, phantom, synthesize, train
 from keras_vaegan.config.data import ModalityDataConfig
@@ -17,43 +16,40 @@ from keras_vaegan.data.nifti import read_nifti, write_nifti
 from keras_vaegan.data.volume import Volume, to_canonical
 from keras_vaegan.models.modality_unet import build_modality_unet
 from keras_vaegan.systems.modality.config import ModalityConfig, ModalityLossConfig
-from keras_vaegan.systems.modality.data import train_modality
 from keras_vaegan.systems.modality.synthesizer import Synthesizer, choose_reference
+from keras_vaegan.systems.modality.system import ModalitySystem
+from keras_vaegan.training.run import train_run
+from keras_vaegan.training.run_folder import read_run_config, write_run_config
 from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 from keras_vaegan.weights.record import WeightsRecord
 
 CONFIG = ModalityConfig(
-    model=ModalityUNetConfig(image_size=16, filters=(4, 4), latent_channels=3),
+    generator=ModalityUNetConfig(filters=(4, 4), latent_channels=3),
     data=ModalityDataConfig(image_size=16, slice_stride=1),
     batch_size=2,
     steps=4,
-    steps_per_epoch=2,
+    validate_every=2,
     precision="float32",
 )
 ANY = dataclasses.replace(
     CONFIG,
-    model=dataclasses.replace(CONFIG.model, target="any"),
+    generator=dataclasses.replace(CONFIG.generator, target="any"),
     losses=ModalityLossConfig(kl_warmup=0.0),  # which would depend on the steps of a call
 )
 
 
-def expect_refusal(capsys, main, *argv) -> str:
-    """Run a command that must exit with status 2 and one line; return the line."""
-    with pytest.raises(SystemExit) as caught:
-        main([str(part) for part in argv])
-    assert caught.value.code == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith("error: "), lines
-    return lines[0]
+def train_cases(config, cases, out, resume=False):
+    """A whole run."""
+    return train_run(ModalitySystem(), config, cases, out, resume)
 
 
 def save_weights(path, config):
     """A weight file of random weights."""
-    network = build_modality_unet(config.model)
+    network = build_modality_unet(config.generator)
     rng = np.random.default_rng(0)
     for variable in network.trainable_variables:
         variable.assign(variable + rng.normal(0, 0.2, variable.shape))
-    save_legacy_h5(network, path, WeightsRecord(config.model, config.data))
+    save_legacy_h5(network, path, WeightsRecord(config.generator, config.data))
     return path
 
 
@@ -78,7 +74,7 @@ def cases(tmp_path_factory):
 def run(cases, tmp_path_factory):
     """A finished run of a few steps for any target."""
     out = tmp_path_factory.mktemp("runs") / "any"
-    assert train_modality(ANY, cases, out) is None
+    assert train_cases(ANY, cases, out) is None
     return out
 
 
@@ -151,7 +147,9 @@ def test_windows_are_blended_without_seams(weights, tmp_path, write_case):
     image, deviation = runner.synthesize(case, "flair")
     assert deviation is None and image.shape == case.brain.shape
     assert (image[case.brain] > 0).all() and (image[~case.brain] == 0).all()
-    runner._mean = type("Flat", (), {"predict_on_batch": lambda self, x: 0 * x[..., :1] + 0.625})()
+    runner.network = type(
+        "Flat", (), {"predict_on_batch": lambda self, x: 0 * x[..., :1] + 0.625}
+    )()
     flat, _ = runner.synthesize(case, "flair")
     np.testing.assert_allclose(flat[case.brain], 0.625, rtol=1e-5)
 
@@ -181,7 +179,9 @@ def test_samples_write_their_deviation(weights, tmp_path, write_case):
     assert (values[~brain] == 0).all() and values[brain].max() > 0
 
 
-def test_one_network_makes_whichever_is_missing(weights_any, tmp_path, write_case, capsys):
+def test_one_network_makes_whichever_is_missing(
+    weights_any, tmp_path, write_case, capsys, expect_refusal
+):
     for index, target in enumerate(MODALITIES):
         folder = write_case(tmp_path / f"case{index}")
         next(folder.glob(f"*_{target}.nii.gz")).unlink()
@@ -192,7 +192,7 @@ def test_one_network_makes_whichever_is_missing(weights_any, tmp_path, write_cas
         assert f"wrote {target}" in capsys.readouterr().out and out.exists()
     folder = write_case(tmp_path / "full")
     arguments = ("--weights", weights_any, "--input", folder, "--output", tmp_path / "o.nii")
-    assert "expected --target" in expect_refusal(capsys, synthesize.main, *arguments)
+    assert "expected --target" in expect_refusal(synthesize.main, *arguments)
     assert synthesize.main([str(part) for part in (*arguments, "--target", "t1ce")]) == 0
     assert "t1ce" in capsys.readouterr().out
 
@@ -239,11 +239,11 @@ def write_bad_case(folder, kind, write_case):
 
 
 @pytest.mark.parametrize("kind", ["missing", "4-D", "shape", "cut", "zero", "NaN", "twice"])
-def test_bad_cases_are_refused_in_one_line(weights, tmp_path, write_case, capsys, kind):
+def test_bad_cases_are_refused_in_one_line(weights, tmp_path, write_case, expect_refusal, kind):
     word = write_bad_case(tmp_path / "case", kind, write_case)
     out = tmp_path / "out" / "made.nii.gz"
     line = expect_refusal(
-        capsys, synthesize.main, "--weights", weights, "--input", tmp_path / "case", "--output", out
+        synthesize.main, "--weights", weights, "--input", tmp_path / "case", "--output", out
     )
     assert word in line and str(tmp_path / "case") in line
     assert not out.exists()
@@ -268,7 +268,7 @@ def test_negative_intensities_are_taken_as_they_are(weights, tmp_path, write_cas
     assert (made[1][~brain] == 0).all()
 
 
-def test_bad_arguments_are_refused(weights, tmp_path, write_case, capsys):
+def test_bad_arguments_are_refused(weights, tmp_path, write_case, expect_refusal):
     folder = write_case(tmp_path / "case")
     out = tmp_path / "out.nii.gz"
     (tmp_path / "empty").mkdir()
@@ -286,7 +286,7 @@ def test_bad_arguments_are_refused(weights, tmp_path, write_case, capsys):
         arguments = {"--weights": weights, "--input": folder, "--output": out}
         arguments[change[0]] = change[1]
         flat = [part for pair in arguments.items() for part in pair]
-        assert word in expect_refusal(capsys, synthesize.main, *flat)
+        assert word in expect_refusal(synthesize.main, *flat)
         assert not out.exists()
 
 
@@ -313,20 +313,20 @@ def test_a_run_folder_holds_what_the_contract_says(run, cases):
 def test_a_resumed_run_equals_an_uninterrupted_one(run, cases, tmp_path):
     """Two trainers are built and compiled, which takes most of the time."""
     out = tmp_path / "run"
-    train_modality(dataclasses.replace(ANY, steps=2), cases, out)
-    train_modality(ANY, cases, out, resume=True)
+    train_cases(dataclasses.replace(ANY, steps=2), cases, out)
+    train_cases(ANY, cases, out, resume=True)
     name = "modality_unet_weights.h5"
     assert (out / name).read_bytes() == (run / name).read_bytes()
-    assert train_modality(ANY, cases, out, resume=True) is None
+    assert train_cases(ANY, cases, out, resume=True) is None
 
 
-def test_one_case_is_enough_to_train_on(cases, tmp_path, capsys):
+def test_one_case_is_enough_to_train_on(cases, tmp_path, expect_refusal):
     config = dataclasses.replace(CONFIG, steps=2)
-    train_modality(config, cases / "phantom-00000", tmp_path / "run", epochs=None)
+    train_cases(config, cases / "phantom-00000", tmp_path / "run")
     assert json.loads((tmp_path / "run" / "split.json").read_text())["train"] == ["phantom-00000"]
     assert not (tmp_path / "run" / "best").exists()
     line = expect_refusal(
-        capsys, evaluate.main, "--weights", tmp_path / "run", "--data", cases / "phantom-00000",
+        evaluate.main, "--weights", tmp_path / "run", "--data", cases / "phantom-00000",
         "--out", tmp_path / "o",
     )  # fmt: skip
     assert "trained or validated on all 1 cases" in line
@@ -350,10 +350,10 @@ def test_evaluate_judges_the_cases_that_the_run_has_not_seen(run, cases, tmp_pat
     assert "against the best copy" in capsys.readouterr().out
 
 
-def test_evaluate_refuses_bad_input(run, cases, tmp_path, capsys):
+def test_evaluate_refuses_bad_input(run, cases, tmp_path, expect_refusal):
     common = ("--weights", run, "--data", cases, "--out", tmp_path / "o")
     for change, word in ((("--limit", 0), "--limit"), (("--protocol", "best"), "protocol")):
-        assert word in expect_refusal(capsys, evaluate.main, *common, *change)
+        assert word in expect_refusal(evaluate.main, *common, *change)
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "modality_unet_weights.h5").write_bytes(
@@ -361,19 +361,19 @@ def test_evaluate_refuses_bad_input(run, cases, tmp_path, capsys):
     )
     (broken / "split.json").write_text("[")
     line = expect_refusal(
-        capsys, evaluate.main, "--weights", broken, "--data", cases, "--out", tmp_path / "o"
+        evaluate.main, "--weights", broken, "--data", cases, "--out", tmp_path / "o"
     )
     assert "split.json is unreadable" in line
 
 
-def test_train_resolves_and_refuses(run, cases, tmp_path, capsys):
+def test_train_resolves_and_refuses(run, cases, tmp_path, capsys, expect_refusal):
     out = tmp_path / "new"
     common = ("--data", cases, "--out", out, "--preset", "modality_unet_small")
     train.main([str(part) for part in (*common, "--target", "any", "--dry-run")])
-    assert json.loads(capsys.readouterr().out)["model"]["target"] == "any"
+    assert json.loads(capsys.readouterr().out)["generator"]["target"] == "any"
     for change, word in (
-        (("--cycle-weight", 1), "CycleGAN preset only"),
-        (("--image-size", 64), "CycleGAN preset only"),
+        (("--cycle-weight", 1), "CycleGANConfig's preset only"),
+        (("--image-size", 64), "CycleGANConfig's preset only"),
         (("--target", "pd"), "pd"),
         (("--batch-size", 10_000), "slices to train on"),
         (("--data", tmp_path), "no case"),
@@ -381,36 +381,30 @@ def test_train_resolves_and_refuses(run, cases, tmp_path, capsys):
         arguments = dict(zip(common[::2], common[1::2], strict=True))
         arguments |= dict([change])
         flat = [part for pair in arguments.items() for part in pair]
-        assert word in expect_refusal(capsys, train.main, *flat)
+        assert word in expect_refusal(train.main, *flat)
     line = expect_refusal(
-        capsys, train.main, "--data", cases, "--out", out, "--preset", "demo", "--target", "t1"
+        train.main, "--data", cases, "--out", out, "--preset", "demo", "--target", "t1"
     )
-    assert "modality_unet preset only" in line
-    line = expect_refusal(
-        capsys, train.main, "--data", cases, "--out", run, "--resume", "--target", "t1"
-    )
+    assert "ModalityConfig's preset only" in line
+    line = expect_refusal(train.main, "--data", cases, "--out", run, "--resume", "--target", "t1")
     assert "run's own any" in line
     assert not (out / "config.json").exists()
     write_run_config(tmp_path / "lost", ANY)
     (tmp_path / "lost" / "state").mkdir()
-    line = expect_refusal(
-        capsys, train.main, "--data", cases, "--out", tmp_path / "lost", "--resume"
-    )
+    line = expect_refusal(train.main, "--data", cases, "--out", tmp_path / "lost", "--resume")
     assert "split.json" in line
 
 
 # -- phantom -----------------------------------------------------------------------------------
 
 
-def test_phantom_cases_refuse_what_folders_take(tmp_path, capsys):
+def test_phantom_cases_refuse_what_folders_take(tmp_path, expect_refusal):
     line = expect_refusal(
-        capsys, phantom.main, "--out", tmp_path / "a", "--kind", "brats", "--contrast", "t2"
+        phantom.main, "--out", tmp_path / "a", "--kind", "brats", "--contrast", "t2"
     )
     assert "--kind folders only" in line
-    line = expect_refusal(
-        capsys, phantom.main, "--out", tmp_path / "a", "--kind", "brats", "--size", "500"
-    )
-    assert "16 to 240" in line
+    line = expect_refusal(phantom.main, "--out", tmp_path / "a", "--kind", "brats", "--size", "500")
+    assert "at most 240" in line
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import pytest
 from keras_vaegan.commands import train
 from keras_vaegan.config.base import config_to_dict
 from keras_vaegan.data.image import write_image
+from keras_vaegan.systems.cyclegan.system import CycleGANSystem
 from keras_vaegan.systems.cyclegan.translator import Translator
 from keras_vaegan.systems.registry import PRESETS, SYSTEMS, get_preset
 from keras_vaegan.training.run_folder import write_run_config
@@ -100,7 +101,7 @@ def test_a_resumed_run_keeps_its_network_and_data(tmp_path, capsys, expect_refus
     assert print_config(capsys, *common, "--cycle-weight", 2)["losses"]["cycle_weight"] == 2
     for change, words in {
         ("--image-size", 32): f"expected the run's own {config.data.image_size}",
-        ("--skip-levels", 2): "expected the run's own",
+        ("--skip-levels", 1): "expected the run's own",
         ("--align", "none" if config.data.align == "head" else "head"): "the run's own",
         ("--preset", "resnet_cyclegan"): "another network",
         ("--preset", "modality_unet"): "another network",
@@ -121,7 +122,8 @@ def test_the_run_gets_the_options(monkeypatch, tmp_path, received, status):
     monkeypatch.setattr(run, "train_run", lambda *args: calls.append(args) or received)
     argv = ["--preset", "demo", "--data", "d", "--out", str(tmp_path), "--minutes", "0.5"]
     assert train.main([*argv, "--epochs", "3"]) == status
-    assert calls == [(get_preset("demo"), Path("d"), tmp_path, False, 0.5, 3)]
+    assert isinstance(calls[0][0], CycleGANSystem)
+    assert calls[0][1:] == (get_preset("demo"), Path("d"), tmp_path, False, 0.5, 3)
 
 
 def test_train_refuses_bad_input(phantom, tmp_path, expect_refusal):
