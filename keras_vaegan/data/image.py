@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -33,12 +34,15 @@ def list_images(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist: expected a folder of images")
-    paths = sorted(
-        p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
-    )
+    paths = select_images(folder.iterdir())
     if not paths:
         raise InputError(f"no images in {folder}: expected files ending in {', '.join(SUFFIXES)}")
     return paths
+
+
+def select_images(paths: Iterable[Path]) -> list[Path]:
+    """Those that an image's suffix ends, hidden ones apart; sorted."""
+    return sorted(p for p in paths if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
 
 
 def read_image(path: str | Path) -> np.ndarray:

@@ -16,7 +16,7 @@ from keras_vaegan.data.folders import (
     load_files,
     read_integers,
 )
-from keras_vaegan.data.image import SUFFIXES, to_channels
+from keras_vaegan.data.image import SUFFIXES, select_images, to_channels
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig
 from keras_vaegan.systems.super_resolution.degradation import degrade
@@ -44,14 +44,10 @@ def find_pictures(data: str | Path, test: bool = False) -> dict[str, list[Path]]
         raise InputError(f"--data {data} is no folder: expected one with images in it")
     if list_image_roots(data):
         root = find_image_root(data)
-        names = TEST_FOLDERS if test else TRAIN_FOLDERS
-        groups = {
-            name: sorted(p for p in (root / name).glob("*") if p.suffix.lower() in SUFFIXES)
-            for name in names
-        }
+        folders = [root / name for name in (TEST_FOLDERS if test else TRAIN_FOLDERS)]
+        groups = {folder.name: select_images(folder.glob("*")) for folder in folders}
     else:
-        paths = sorted(p for p in data.rglob("*") if p.suffix.lower() in SUFFIXES)
-        groups = {data.name: [p for p in paths if not p.name.startswith(".")]}
+        groups = {data.name: select_images(data.rglob("*"))}
     groups = {name: paths for name, paths in groups.items() if paths}
     if not groups:
         raise InputError(
@@ -126,7 +122,7 @@ def make_crop_dataset(
         crops = tf.stack([cut(image, places[k]) for k in range(config.crop_candidates)])
         contrast = tf.math.reduce_variance(crops, axis=(1, 2, 3))
         high = _turn(crops[tf.argmax(contrast)], seeds[1])
-        low = degrade(high, config.network.scale, config.degradation, seeds[2])
+        low = degrade(high, config.generator.scale, config.degradation, seeds[2])
         high.set_shape((side, side, channels))
         low.set_shape((config.patch_size, config.patch_size, channels))
         return low, high
@@ -170,6 +166,6 @@ def _turn(image, seed):
     import tensorflow as tf
 
     turns = tf.random.stateless_uniform((3,), seed) < 0.5
-    image = tf.cond(turns[0], lambda: image[:, ::-1], lambda: image)
-    image = tf.cond(turns[1], lambda: image[::-1], lambda: image)
-    return tf.cond(turns[2], lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
+    image = tf.where(turns[0], image[:, ::-1], image)
+    image = tf.where(turns[1], image[::-1], image)
+    return tf.where(turns[2], tf.transpose(image, (1, 0, 2)), image)

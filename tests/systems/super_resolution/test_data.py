@@ -211,7 +211,7 @@ def test_blur_is_a_gaussian():
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"blur_sigma": 9}, "pixels"),
+        ({"blur_sigma": 9}, "at most 4"),
         ({"downsample": "nearest"}, "bicubic"),
         ({"noise": -1}, "noise"),
         ({"jpeg_quality": 2}, "5 to 95"),
