@@ -383,12 +383,11 @@ def _check_attribute_size(
 ) -> None:
     """Refuse an attribute that claims to be larger than any that Keras writes."""
     attribute = group.attrs.get_id(name)
-    if attribute.dtype.hasobject:  # texts of variable length, of which only references count here
-        claimed_bytes = np.prod(attribute.shape, dtype=float) * _measure_largest_text(path)
-        if claimed_bytes > MAX_TEXT:
-            raise InputError(f"{path}: attribute {show(name)} is too large; use a Keras .h5 file")
+    size = attribute.dtype.itemsize
+    if attribute.dtype.hasobject:  # references to texts of variable length
+        size = max(size, _measure_largest_text(path))
     claimed = np.prod(attribute.shape, dtype=float)
-    if claimed > count or claimed * attribute.dtype.itemsize > MAX_TEXT:
+    if claimed > count or claimed * size > MAX_TEXT:
         raise InputError(f"{path}: attribute {show(name)} is too large; use a Keras .h5 file")
 
 

@@ -124,9 +124,9 @@ def test_the_embedded_config_is_kept_by_a_rewrite(model, tmp_path):
 
 BAD = {
     (): "no action given: expected inspect or keras",
-    ("esrgan2", "x"): "unknown action 'esrgan2'",
+    ("esrgan2", "x"): 'unknown command "esrgan2"',
     ("inspect", "absent.h5"): "no file absent.h5",
-    ("inspect",): "missing",
+    ("inspect",): "requires an argument",
     ("keras", "g.h5", "out.txt"): "expected a name ending in .keras or .h5",
     ("keras", "g.h5", "o.h5", "--assume", "groups"): "expected NAME=VALUE",
     ("keras", "g.h5", "o.h5", "--replace", "=x"): "expected NAME=VALUE",

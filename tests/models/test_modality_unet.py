@@ -17,7 +17,7 @@ from keras_vaegan.models.latent import split_at_latent
 from keras_vaegan.models.modality_unet import build_modality_unet, fold_normalization
 from keras_vaegan.models.vae_unet import build_generator
 from keras_vaegan.systems.cyclegan.translator import Translator
-from keras_vaegan.systems.modality.weights import load_modality_unet
+from keras_vaegan.systems.modality.synthesizer import Synthesizer
 from keras_vaegan.systems.registry import get_preset
 from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 from keras_vaegan.weights.record import WeightsRecord
@@ -101,10 +101,10 @@ def test_equal_configs_build_equal_weights_and_names():
 def test_a_file_alone_gives_the_network(tmp_path, record):
     model, data = make_network(), ModalityDataConfig(image_size=16, percentiles=(2.0, 98.0))
     save_legacy_h5(model, tmp_path / "m.h5", WeightsRecord(TINY, data) if record else TINY)
-    rebuilt, config, found = load_modality_unet(tmp_path / "m.h5")
-    assert config == TINY and found == (data if record else ModalityDataConfig(image_size=16))
+    found = Synthesizer.load(tmp_path / "m.h5", "float32")
+    assert found.config == TINY
+    assert found.data == (data if record else ModalityDataConfig(image_size=16))
     expected = np.array(model(make_inputs()))
-    np.testing.assert_array_equal(np.array(rebuilt(make_inputs())), expected)
     np.testing.assert_array_equal(
         np.array(load_generator(tmp_path / "m.h5")(make_inputs())), expected
     )
@@ -120,9 +120,9 @@ def test_foreign_files_are_refused(tmp_path):
     )  # fmt: skip
     save_legacy_h5(build_generator(other), tmp_path / "g.h5", other)
     with pytest.raises(InputError, match="VAEUNetConfig"):
-        load_modality_unet(tmp_path / "g.h5")
+        Synthesizer.load(tmp_path / "g.h5")
     with pytest.raises(InputError, match="no modality_unet_weights.h5"):
-        load_modality_unet(tmp_path)
+        Synthesizer.load(tmp_path)
     save_legacy_h5(make_network(), tmp_path / "m.h5", TINY)
     with pytest.raises(InputError, match="synthesize"):
         Translator.load(tmp_path / "m.h5")
@@ -131,7 +131,7 @@ def test_foreign_files_are_refused(tmp_path):
         text = text.decode() if isinstance(text, bytes) else text
         file.attrs["keras_vaegan_config"] = text.replace("[4, 6]", "[4, 60000]")
     with pytest.raises(InputError, match="far larger"):
-        load_modality_unet(tmp_path / "m.h5")
+        Synthesizer.load(tmp_path / "m.h5")
 
 
 @pytest.mark.parametrize(

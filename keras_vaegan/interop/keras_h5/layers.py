@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 from keras import layers
@@ -20,6 +20,7 @@ from keras_vaegan.models.layers import (
 from keras_vaegan.models.pixel_layers import ReflectionPadding2D
 from keras_vaegan.weights.h5_file import show
 
+MAX_LAYERS = 20_000
 ACTIVATIONS = (
     *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "mish"),
     *("sigmoid", "hard_sigmoid", "tanh", "softmax", "softplus", "softsign", "exponential"),
@@ -46,6 +47,36 @@ _OLD_VALUES = {"tf": "channels_last", "th": "channels_first"}
 
 class Unsupported(InputError):
     """Something in a model's config that cannot be rebuilt, and why."""
+
+
+@dataclass
+class Context:
+    """What building a network needs to know of its file.
+
+    Attributes:
+        shapes: Stored weight shapes by role, by outermost layer and layer; taken out when used,
+            so that no two layers are built from one stored weight.
+        replacements: What stands for a Lambda or sampling layer, by its name.
+        keras_version: Of the file.
+        notes: Remarks for the report.
+        outermost: Name of the layer that is being built at the top.
+        work: Layers and calls so far; a call of a network counts as many as the network did.
+        costs: What each network counted, by its name.
+    """
+
+    shapes: dict[tuple[str, str], dict[str, tuple[int, ...]]]
+    replacements: Mapping[str, str]
+    keras_version: str
+    notes: list[str] = field(default_factory=list)
+    outermost: str = ""
+    work: int = 0
+    costs: dict[str, int] = field(default_factory=dict)
+
+    def spend(self, amount: int) -> None:
+        """Count work; a config must not ask for more than any honest one does."""
+        self.work += amount
+        if self.work > MAX_LAYERS:
+            raise Unsupported(f"its config asks for over {MAX_LAYERS} layers and calls")
 
 
 @dataclass(frozen=True)
@@ -93,33 +124,21 @@ class _Request:
         return fields
 
 
-def build_layer(
-    key: str,
-    name: str,
-    config: dict,
-    inputs: list,
-    shapes: dict[str, tuple[int, ...]],
-    replacements: Mapping[str, str],
-    notes: list[str],
-    keras_version: str,
-) -> keras.layers.Layer:
+def build_layer(entry: dict, name: str, inputs: list, context: Context) -> keras.layers.Layer:
     """Build one layer.
 
     Args:
-        key: Its class, without a package's name.
+        entry: Its class and fields, in any Keras version's spelling.
         name: Its name, which is kept.
-        config: Its fields in any Keras version's spelling.
         inputs: The tensors of its first call.
-        shapes: Shapes by role of its weights in the file.
-        replacements: What to put for Lambda and sampling layers, by name.
-        notes: Takes remarks on what was replaced.
-        keras_version: Of the file.
+        context: Of the file; takes remarks on what was replaced.
 
     Raises:
         Unsupported: a class, field or value that is not known, or weights of other shapes.
     """
+    key, replacements = class_key(entry["class_name"]), context.replacements
     if name in replacements:
-        notes.append(f"{name} ({key}) replaced by {replacements[name]}, as asked")
+        context.notes.append(f"{name} ({key}) replaced by {replacements[name]}, as asked")
         return _replace(name, replacements[name])
     if key == "Lambda":
         raise Unsupported(
@@ -139,14 +158,18 @@ def build_layer(
             f"layer {show(name)} is of the unknown class {show(key)}: build the model in code and "
             "call load_legacy_h5(model, path)"
         )
-    request = _Request(key, name, _modernise(key, config), inputs, shapes)
-    if request.config.get("activation") == "hard_sigmoid" and not keras_version.startswith("3"):
+    shapes = context.shapes.pop((context.outermost, name), {})
+    request = _Request(key, name, _modernise(key, entry["config"]), inputs, shapes)
+    is_old = not context.keras_version.startswith("3")
+    if is_old and request.config.get("activation") == "hard_sigmoid":
         request.config["activation"] = "keras_vaegan>legacy_hard_sigmoid"
     if request.config.get("data_format") == "channels_first":
         raise Unsupported(f"layer {show(name)} is channels-first: expected channels last; "
                           "convert it with the Keras that wrote it")  # fmt: skip
     if key == "Sampling":
-        notes.append(f"{name}: a custom Sampling layer is rebuilt as ours: the mean at inference")
+        context.notes.append(
+            f"{name}: a custom Sampling layer is rebuilt as ours: the mean at inference"
+        )
     return builder(request)
 
 

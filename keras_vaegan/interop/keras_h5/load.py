@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -19,7 +18,7 @@ from keras_vaegan.models.build import build_model
 from keras_vaegan.weights.h5_file import WeightFile, read_weight_file
 from keras_vaegan.weights.legacy_h5 import load_weight_file
 from keras_vaegan.weights.names import GENERATOR_FILES, find_weight_file
-from keras_vaegan.weights.record import WeightsRecord, read_record
+from keras_vaegan.weights.record import NetworkConfig, WeightsRecord, read_record
 
 
 @dataclass(frozen=True)
@@ -30,22 +29,25 @@ class Network:
         file: The weight file.
         source: Where the architecture comes from: "embedded", "model_config" or "inferred".
         model: The network.
-        config: Our config of it, embedded or inferred; None for a full model of other code.
-        data: How its images are prepared, where the file says so.
+        record: Our config of it, embedded or inferred; None for a full model of other code.
         notes: What was assumed or replaced.
     """
 
     file: Path
     source: str
     model: keras.Model
-    config: Any = None
-    data: DataConfig | ModalityDataConfig | None = None
+    record: WeightsRecord | None
     notes: tuple[str, ...] = ()
 
     @property
-    def record(self) -> WeightsRecord | None:
-        """What `save_legacy_h5` embeds, so that a copy of the file tells as much."""
-        return None if self.config is None else WeightsRecord(self.config, self.data)
+    def config(self) -> NetworkConfig | None:
+        """Our config of the network; None for a full model of other code."""
+        return self.record and self.record.model
+
+    @property
+    def data(self) -> DataConfig | ModalityDataConfig | None:
+        """How the network's images are prepared, where the file says so."""
+        return self.record and self.record.data
 
 
 def load_generator(
@@ -120,7 +122,7 @@ def load_network(
     return network
 
 
-def read_network_config(path: str | Path) -> Any:
+def read_network_config(path: str | Path) -> NetworkConfig | None:
     """The config of the network in a file, embedded or inferred, without building it.
 
     Returns:
@@ -129,11 +131,8 @@ def read_network_config(path: str | Path) -> Any:
     Raises:
         InputError: no such file, or an architecture that cannot be told.
     """
-    file = read_weight_file(path)
-    record = read_record(file)
-    if record is not None:
-        return record.model
-    return None if file.model_config is not None else infer_config(file).config
+    _, record, _ = _tell_record(read_weight_file(path))
+    return record and record.model
 
 
 def build_network(
@@ -142,18 +141,24 @@ def build_network(
     assume: Mapping[str, object] | None = None,
 ) -> Network:
     """Build the network that a file tells, without its weights; otherwise as `load_network`."""
+    source, record, notes = _tell_record(file, assume)
+    if record is None:
+        model, notes = rebuild_model(file, replacements)
+    else:
+        model = build_model(record.model)
+    return Network(file.path, source, model, record, tuple(notes))
+
+
+def _tell_record(file: WeightFile, assume: Mapping[str, object] | None = None):
+    """Where a file tells its network, what it tells (None for a model config), and remarks."""
     if assume and (file.own_config is not None or file.model_config is not None):
         raise InputError(
             f"{file.path} holds its own config: expected no assumed values beside it, got "
             f"{', '.join(assume)}"
         )
-    record = read_record(file)
-    if record is not None:
-        model = build_model(record.model)
-        return Network(file.path, "embedded", model, record.model, record.data)
+    if file.own_config is not None:
+        return "embedded", read_record(file), ()
     if file.model_config is not None:
-        model, notes = rebuild_model(file, replacements)
-        return Network(file.path, "model_config", model, notes=tuple(notes))
+        return "model_config", None, ()
     found = infer_config(file, assume)
-    model = build_model(found.config)
-    return Network(file.path, "inferred", model, found.config, notes=found.notes)
+    return "inferred", WeightsRecord(found.config), found.notes

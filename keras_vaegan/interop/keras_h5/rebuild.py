@@ -10,52 +10,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 
 from keras_vaegan.errors import InputError, first_line
-from keras_vaegan.interop.keras_h5.layers import Unsupported, build_layer, class_key
+from keras_vaegan.interop.keras_h5.layers import (
+    MAX_LAYERS,
+    Context,
+    Unsupported,
+    build_layer,
+    class_key,
+)
 from keras_vaegan.interop.keras_h5.operations import OPERATIONS, apply_operation
 from keras_vaegan.weights.h5_file import WeightFile, show
 from keras_vaegan.weights.leaves import split_layer
 
 MAX_DEPTH = 16
-MAX_LAYERS = 20_000
 NETWORKS = ("Model", "Functional", "Sequential")
 INPUTS = "InputLayer"
 CONSTANT = "_CONSTANT_VALUE"  # stands for a layer's name where a call's first operand is a number
-
-
-@dataclass
-class _Context:
-    """What building a network needs to know of its file.
-
-    Attributes:
-        shapes: Stored weight shapes by role, by outermost layer and layer; taken out when used,
-            so that no two layers are built from one stored weight.
-        replacements: What stands for a Lambda, by its name.
-        keras_version: Of the file.
-        notes: Remarks for the report.
-        outermost: Name of the layer that is being built at the top.
-        work: Layers and calls so far; a call of a network counts as many as the network did.
-        costs: What each network counted, by its name.
-    """
-
-    shapes: dict[tuple[str, str], dict[str, tuple[int, ...]]]
-    replacements: Mapping[str, str]
-    keras_version: str
-    notes: list[str] = field(default_factory=list)
-    outermost: str = ""
-    work: int = 0
-    costs: dict[str, int] = field(default_factory=dict)
-
-    def spend(self, amount: int) -> None:
-        """Count work; a config must not ask for more than any honest one does."""
-        self.work += amount
-        if self.work > MAX_LAYERS:
-            raise Unsupported(f"its config asks for over {MAX_LAYERS} layers and calls")
 
 
 def rebuild_model(
@@ -76,7 +50,7 @@ def rebuild_model(
     """
     try:
         config = json.loads(file.model_config or "")
-        context = _Context(_stored_shapes(file), replacements or {}, file.keras_version)
+        context = Context(_stored_shapes(file), replacements or {}, file.keras_version)
         model = _build_network(config, context, depth=0)
     except Unsupported as error:
         raise InputError(f"{file.path}: {error}") from error
@@ -99,7 +73,7 @@ def list_layers(config: dict) -> list[dict]:
     return layers
 
 
-def _build_network(config: dict, context: _Context, depth: int) -> keras.Model:
+def _build_network(config: dict, context: Context, depth: int) -> keras.Model:
     """Build a network and, by recursion, those inside it."""
     if depth > MAX_DEPTH:
         raise Unsupported(f"models nested more than {MAX_DEPTH} deep: use a flatter model")
@@ -111,25 +85,16 @@ def _build_network(config: dict, context: _Context, depth: int) -> keras.Model:
     return _Graph(config, context, depth).build()
 
 
-def _build_sequential(config: dict, context: _Context, depth: int) -> keras.Model:
+def _build_sequential(config: dict, context: Context, depth: int) -> keras.Model:
     """A chain of layers; its input shape stands with the first one or with the network."""
-    body = config["config"]
-    entries = list_layers(config)
-    shape = None if isinstance(body, list) else body.get("build_input_shape")
-    first = entries[0]["config"]
-    while shape is None and isinstance(first, (dict, list)):
-        if isinstance(first, list):
-            first = first[0]["config"]
-            continue
-        shape = first.get("batch_input_shape") or first.get("batch_shape")
-        if shape is None and "layers" in first:
-            first = first["layers"][0]["config"]
-        elif shape is None:
-            raise Unsupported("a Sequential model without an input shape: build it in code")
-    x = image = keras.Input(batch_shape=tuple(shape), name=_input_name(entries[0]))
-    for entry in entries:
-        if class_key(entry["class_name"]) == INPUTS:
-            continue
+    body, entries = config["config"], list_layers(config)
+    shape = _find_input_shape(body)
+    if shape is None:
+        raise Unsupported("a Sequential model without an input shape: build it in code")
+    has_input = class_key(entries[0]["class_name"]) == INPUTS
+    name = _entry_name(entries[0]) if has_input else None
+    x = image = keras.Input(batch_shape=tuple(shape), name=name)
+    for entry in entries[has_input:]:
         layer = _make(entry, [x], context, depth)
         context.spend(context.costs.get(_entry_name(entry), 1))
         x = layer(x)
@@ -137,9 +102,13 @@ def _build_sequential(config: dict, context: _Context, depth: int) -> keras.Mode
     return keras.Model(image, x, name=name)
 
 
-def _input_name(entry: dict) -> str | None:
-    """The input layer's own name, where a Sequential config has one."""
-    return _entry_name(entry) if class_key(entry["class_name"]) == INPUTS else None
+def _find_input_shape(body: dict | list) -> list | None:
+    """The input shape that a Sequential model's config states, or its first layer's."""
+    if isinstance(body, list):
+        return _find_input_shape(body[0]["config"])
+    names = ("build_input_shape", "batch_input_shape", "batch_shape")
+    shape = next((body[name] for name in names if body.get(name)), None)
+    return _find_input_shape(body["layers"]) if shape is None and "layers" in body else shape
 
 
 class _Graph:
@@ -148,7 +117,7 @@ class _Graph:
     A reference is [layer, call, output].
     """
 
-    def __init__(self, config: dict, context: _Context, depth: int) -> None:
+    def __init__(self, config: dict, context: Context, depth: int) -> None:
         self.config, self.context, self.depth = config, context, depth
         self.offsets = _find_call_offsets(config)
         self.layers: dict[str, Any] = {}
@@ -247,7 +216,7 @@ def _find_call_offsets(config: dict) -> dict[str, int]:
     return {name: int((name, count) in named) for name, count in calls.items()}
 
 
-def _make(entry: dict, inputs: list, context: _Context, depth: int):
+def _make(entry: dict, inputs: list, context: Context, depth: int):
     """Build one layer, or a network inside the network."""
     name = _entry_name(entry)
     if depth == 0:
@@ -258,16 +227,7 @@ def _make(entry: dict, inputs: list, context: _Context, depth: int):
         context.costs[name] = context.work - before + 1
         model.name = name
         return model
-    return build_layer(
-        class_key(entry["class_name"]),
-        name,
-        entry["config"],
-        inputs,
-        context.shapes.pop((context.outermost, name), {}),
-        context.replacements,
-        context.notes,
-        context.keras_version,
-    )
+    return build_layer(entry, name, inputs, context)
 
 
 def _entry_name(entry: dict) -> str:
