@@ -188,7 +188,7 @@ def main() -> None:
         command = [
             sys.executable,
             "-m",
-            "keras_vaegan.commands.export",
+            "keras_vaegan.export",
             "--weights",
             arguments.weights,
         ]

@@ -170,7 +170,7 @@ def run_command(preset: str, precision: str, folder: Path) -> dict:
         weights = Path(scratch) / "modality_unet_weights.h5"
         save_legacy_h5(network, weights, WeightsRecord(config.model, config.data))
         command = [
-            sys.executable, "-m", "keras_vaegan.commands.synthesize", "--weights", str(weights), "--input",
+            sys.executable, "-m", "keras_vaegan.synthesize", "--weights", str(weights), "--input",
             str(folder), "--output", str(Path(scratch) / "out.nii.gz"), "--precision", precision,
         ]  # fmt: skip
         begin = time.perf_counter()

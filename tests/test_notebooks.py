@@ -96,12 +96,8 @@ def test_options_exist(repository, name):
         if command == "convert":
             assert line.startswith("inspect ")
             continue
-        module = importlib.import_module(f"keras_vaegan.{command}")
-        options = next(
-            value
-            for key, value in vars(module).items()
-            if key.endswith(("Arguments", "Options")) and value.__module__ == module.__name__
-        )
+        module = importlib.import_module(f"keras_vaegan.commands.{command}")
+        options = getattr(module, f"{command.title()}Options")
         known = {field.replace("_", "-") for field in typing.get_type_hints(options)}
         for option in re.findall(r"--([a-z-]+)", line):
             assert option in known, f"{command} --{option}"

@@ -99,7 +99,8 @@ def write_results(options: EvaluateOptions, result: Evaluation) -> None:
         InputError: a folder cannot be written to.
     """
     from keras_vaegan.data.image import write_image
-    from keras_vaegan.evaluation.report import write_metrics, write_report
+    from keras_vaegan.evaluation.report import write_report
+    from keras_vaegan.files import write_json
     from keras_vaegan.training.run_folder import find_commit, is_run
 
     metrics = {"commit": find_commit(), **result.metrics}
@@ -107,7 +108,7 @@ def write_results(options: EvaluateOptions, result: Evaluation) -> None:
         write_image(options.out / f"{name}.png", picture)
     write_report(options.out, metrics, result.rows, result.pictures)
     if is_run(options.weights):
-        write_metrics(options.weights, metrics)
+        write_json(options.weights / "metrics.json", metrics)
     print(f"report: {options.out / 'report.html'}")
 
 

@@ -20,6 +20,7 @@ from keras_vaegan.errors import InputError
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+BROKEN_PIPE = 141
 QUIET_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "3", "GRPC_VERBOSITY": "ERROR"}
 
 
@@ -73,6 +74,9 @@ def run(
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # whoever read the output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(BROKEN_PIPE)
     return result if isinstance(result, int) else 0
 
 
@@ -145,7 +149,11 @@ def _build_app(command: Callable | Mapping[str, Callable], prog: str) -> App:
     app = App(
         name=prog,
         version_flags=[],
-        default_parameter=Parameter(negative=(), allow_repeating=True),  # the last one wins
+        default_parameter=Parameter(
+            negative=(),
+            allow_repeating=True,  # the last one wins
+            show_default=lambda value: None if value is False or value == () else value,
+        ),
         config=_add_file,
         result_action="return_value",
     )

@@ -197,6 +197,18 @@ def test_ctrl_c_exits_with_130(capsys):
     assert capsys.readouterr().err == "interrupted\n"
 
 
+def test_a_reader_that_has_gone_is_no_traceback():
+    code = (
+        "from keras_vaegan.commands import shell\n"
+        "def main():\n"
+        "    print('text', flush=True)\n"
+        "    raise BrokenPipeError\n"
+        "shell.run(main, [], prog='prog')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (shell.BROKEN_PIPE, b"text\n", b"")
+
+
 def test_a_bug_is_not_hidden():
     def bug() -> None:
         raise ZeroDivisionError
