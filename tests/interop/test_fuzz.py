@@ -32,7 +32,9 @@ def build():
     return keras.Model(image, layers.Conv2DTranspose(1, 3, 2, "same", name="up")(x), name="m")
 
 model = build()
-save_legacy_h5(model, f"{folder}/weights.h5", {"kind": "Unknown"})
+save_legacy_h5(model, f"{folder}/weights.h5")
+with h5py.File(f"{folder}/weights.h5", "r+") as file:
+    file.attrs["keras_vaegan_config"] = b'{"kind": "Unknown"}'
 legacy = {"class_name": "Functional", "config": {"name": "m", "layers": [
     {"class_name": "InputLayer", "name": "image", "inbound_nodes": [],
      "config": {"batch_input_shape": [None, 8, 8, 1], "name": "image"}},
