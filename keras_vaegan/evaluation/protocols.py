@@ -7,16 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from keras_vaegan.errors import InputError
-from keras_vaegan.evaluation.metrics import (
-    compute_auc_roc,
-    compute_auc_roc_per_image,
-    compute_bce,
-    compute_f1,
-    compute_mae,
-    compute_psnr,
-    compute_ssim,
-    summarise,
-)
+from keras_vaegan.evaluation import metrics
 
 TOLERANCE = 1e-2
 
@@ -91,12 +82,12 @@ def evaluate_pairs(
     first, second = np.clip(first, *rules.clip), np.clip(second, *rules.clip)
     return {
         "n": len(first),
-        "psnr": summarise(compute_psnr(first, second)),
-        "ssim": summarise(compute_ssim(first, second)),
-        "mae": compute_mae(first, second),
-        "bce": compute_bce(first, second),
-        "auc_roc": compute_auc_roc(first, second),
-        "auc_roc_per_image": compute_auc_roc_per_image(first, second),
-        "f1": compute_f1(first, second),
+        "psnr": metrics.summarise(metrics.compute_psnr(first, second)),
+        "ssim": metrics.summarise(metrics.compute_ssim(first, second)),
+        "mae": metrics.compute_mae(first, second),
+        "bce": metrics.compute_bce(first, second),
+        "auc_roc": metrics.compute_auc_roc(first, second),
+        "auc_roc_per_image": metrics.compute_auc_roc_per_image(first, second),
+        "f1": metrics.compute_f1(first, second),
         "protocol": asdict(rules),
     }

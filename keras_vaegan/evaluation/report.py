@@ -120,19 +120,10 @@ def write_report(
     Raises:
         InputError: the folder cannot be written to.
     """
-    write_metrics(folder, metrics)
+    write_json(Path(folder) / "metrics.json", metrics)
     write_csv(Path(folder) / "per_image.csv", rows)
     with atomic_path(Path(folder) / "report.html") as temporary:
         temporary.write_text(_format_page(metrics, pictures))
-
-
-def write_metrics(folder: str | Path, metrics: dict) -> None:
-    """Write metrics.json into a folder.
-
-    Raises:
-        InputError: the folder cannot be written to.
-    """
-    write_json(Path(folder) / "metrics.json", metrics)
 
 
 def group_by_panel(row: dict) -> dict[str, list[str]]:

@@ -30,23 +30,15 @@ FINEST_GRID = 176  # rows; small pictures are averages of a grid at least this f
 
 # HU, T1-weighted and T2-weighted signal of each tissue; fat gives the brightest T1 signal, 1.
 _PROPERTIES = {
-    Tissue.AIR: (-1000, 0.0, 0.0),
-    Tissue.SKIN: (45, 0.42, 0.34),
-    Tissue.FAT: (-95, 1.0, 0.72),
-    Tissue.MUSCLE: (56, 0.36, 0.20),
-    Tissue.CORTICAL_BONE: (1150, 0.04, 0.03),
-    Tissue.MARROW: (420, 0.38, 0.30),
-    Tissue.CSF: (7, 0.11, 1.0),
-    Tissue.GREY_MATTER: (38, 0.43, 0.54),
-    Tissue.WHITE_MATTER: (29, 0.60, 0.36),
-    Tissue.VITREOUS: (11, 0.14, 0.98),
-    Tissue.LENS: (80, 0.40, 0.22),
-    Tissue.DURA: (54, 0.30, 0.25),
-    Tissue.OEDEMA: (19, 0.30, 0.80),
-    Tissue.BLOOD: (70, 0.72, 0.28),
-    Tissue.TUMOUR: (46, 0.26, 0.66),
-    Tissue.CALCIFICATION: (180, 0.10, 0.08),
-}
+    Tissue.AIR: (-1000, 0.0, 0.0), Tissue.SKIN: (45, 0.42, 0.34),
+    Tissue.FAT: (-95, 1.0, 0.72), Tissue.MUSCLE: (56, 0.36, 0.20),
+    Tissue.CORTICAL_BONE: (1150, 0.04, 0.03), Tissue.MARROW: (420, 0.38, 0.30),
+    Tissue.CSF: (7, 0.11, 1.0), Tissue.DURA: (54, 0.30, 0.25),
+    Tissue.GREY_MATTER: (38, 0.43, 0.54), Tissue.WHITE_MATTER: (29, 0.60, 0.36),
+    Tissue.VITREOUS: (11, 0.14, 0.98), Tissue.LENS: (80, 0.40, 0.22),
+    Tissue.OEDEMA: (19, 0.30, 0.80), Tissue.BLOOD: (70, 0.72, 0.28),
+    Tissue.TUMOUR: (46, 0.26, 0.66), Tissue.CALCIFICATION: (180, 0.10, 0.08),
+}  # fmt: skip
 
 
 @frozen_config
@@ -111,27 +103,6 @@ def write_phantom_folders(out: str | Path, settings: PhantomSet) -> dict[str, in
             for index in range(count):
                 _write_one(staging / name, settings, index)
     return counts
-
-
-def render_pair(
-    seed: int, case: int, level: float, size: int, contrast: str = "t1"
-) -> tuple[np.ndarray, np.ndarray]:
-    """Render one slice of one head in both modalities.
-
-    Args:
-        seed, case: Identify the head; whole numbers from 0.
-        level: 0 (orbits) to 1 (near the vertex).
-        size: Side in pixels.
-        contrast: "t1", "t2", or "mixture" (the case decides).
-
-    Returns:
-        (mri, ct), each (size, size) uint8, of the same geometry.
-    """
-    cut = cut_head(seed, case, level, (size, size))
-    noise = (seed, case, round(1e6 * level))
-    weighting = _choose_contrast(seed, case, contrast)
-    mri = render_mri(cut, weighting, np.random.default_rng([*noise, 1]))
-    return mri, render_ct(cut, np.random.default_rng([*noise, 0]))
 
 
 def cut_head(seed: int, case: int, level: float, shape: tuple[int, int]) -> Cut:

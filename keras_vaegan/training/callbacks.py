@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import signal
 import time
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_vaegan.evaluation.report import draw_history
 from keras_vaegan.data.image import write_image
-from keras_vaegan.files import atomic_path
+from keras_vaegan.evaluation.report import draw_history
+from keras_vaegan.files import write_csv
 from keras_vaegan.training.distribution import is_chief
 from keras_vaegan.training.state import save_run_state
 
@@ -157,11 +156,7 @@ class RunRecorder(keras.callbacks.Callback):
     def _write_history(self) -> None:
         """Write history.csv and its plots."""
         path = self.folder / "logs" / "history.csv"
-        names = list(dict.fromkeys(name for row in self.history for name in row))
-        with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(self.history)
+        write_csv(path, self.history)
         draw_history(path, self.folder / "logs" / "history.png")
 
     def _write_checkpoints(self, score: float) -> None:

@@ -40,11 +40,9 @@ class TranslationResult:
 
     def find_truth(self, domain: str, index: int) -> np.ndarray | None:
         """The true counterpart of input `index` of a domain, or None."""
-        own, other = (0, 1) if domain == "mri" else (1, 0)
-        for pair in self.pairs or []:
-            if pair[own] == index:
-                return self.images["ct" if domain == "mri" else "mri"]["input"][pair[other]]
-        return None
+        own, other, modality = (0, 1, "ct") if domain == "mri" else (1, 0, "mri")
+        found = [pair[other] for pair in self.pairs or [] if pair[own] == index]
+        return self.images[modality]["input"][found[0]] if found else None
 
     def per_image_rows(self, names: dict[str, list[str]]) -> list[dict]:
         """One row an image: its name, and PSNR and SSIM of both kinds of cycle."""
