@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 import tempfile
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from keras_vaegan.errors import InputError
-from keras_vaegan.files import atomic_folder, atomic_path
+from keras_vaegan.files import atomic_folder, atomic_path, write_csv, write_json
 
 
 def names(folder: Path) -> list[str]:
@@ -139,3 +140,13 @@ def test_a_failing_folder_leaves_nothing(tmp_path, error):
         (temporary / "half").write_text("")
         raise error
     assert names(tmp_path) == []
+
+
+def test_tables_hold_every_name_and_json_no_nan(tmp_path):
+    write_csv(tmp_path / "a.csv", [{"x": 1}, {"x": 2, "y": "a,b"}])
+    assert (tmp_path / "a.csv").read_text().splitlines() == ["x,y", "1,", '2,"a,b"']
+    write_json(tmp_path / "a.json", {"x": [1, None]})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"x": [1, None]}
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "b.json", {"x": float("nan")})
+    assert names(tmp_path) == ["a.csv", "a.json"]

@@ -180,10 +180,10 @@ def round_to_levels(unit: np.ndarray, top: int = 255) -> np.ndarray:
     return np.round(np.clip(unit, 0, 1) * top) / top
 
 
-def _check_finite(image: np.ndarray) -> None:
+def _check_finite(image: np.ndarray, name: str = "image") -> None:
     """Refuse NaN and infinity."""
     if not np.isfinite(image).all():
-        raise InputError("image holds NaN or infinite values: expected finite ones")
+        raise InputError(f"{name} holds NaN or infinite values: expected finite ones; repair it")
 
 
 def _check_whole(path: Path, content: bytes) -> None:
@@ -223,8 +223,7 @@ def _to_known_dtype(image: np.ndarray, path: Path) -> np.ndarray:
     if image.dtype == np.int8:
         return (image.astype("int16") + 128).astype("uint8")
     image = image.astype("float32")
-    if not np.isfinite(image).all():
-        raise InputError(f"{path} holds NaN or infinite values: expected finite ones; repair it")
+    _check_finite(image, str(path))
     return image
 
 

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from keras_vaegan.data.image import (
+    find_limits,
     image_to_unit,
     list_images,
     read_image,
+    round_to_levels,
     to_channels,
     unit_to_image,
     write_image,
@@ -217,6 +219,23 @@ def test_unit_round_trip_over_every_value(dtype):
     assert unit.dtype == np.float32
     assert (unit.min(), unit.max()) == (0, 1)
     np.testing.assert_array_equal(unit_to_image(unit, dtype), values)
+
+
+def test_floats_are_mapped_by_their_limits_and_back():
+    image = make_image((9, 7), "float32")
+    limits = find_limits(image)
+    unit = image_to_unit(image, limits)
+    assert (unit.min(), unit.max()) == (0, 1)
+    np.testing.assert_allclose(unit_to_image(unit, "float32", limits), image, atol=1e-4)
+    np.testing.assert_array_equal(image_to_unit(image), image)
+    assert find_limits(make_image((3, 3), "uint16")) == (0, 65535)
+
+
+def test_rounding_to_levels_is_what_a_file_keeps():
+    unit = np.random.default_rng(0).uniform(-0.1, 1.1, (5, 5)).astype("float32")
+    for dtype, top in (("uint8", 255), ("uint16", 65535)):
+        stored = image_to_unit(unit_to_image(unit, dtype))
+        np.testing.assert_allclose(round_to_levels(unit, top), stored, atol=1e-7)
 
 
 def test_unit_to_image_clips_and_rounds():

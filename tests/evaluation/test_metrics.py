@@ -15,6 +15,8 @@ from keras_vaegan.evaluation.metrics import (
     compute_mae,
     compute_psnr,
     compute_ssim,
+    summarise,
+    to_decibel,
 )
 
 ALL = (compute_mae, compute_psnr, compute_ssim, compute_bce, compute_auc_roc, compute_f1)
@@ -73,6 +75,11 @@ def test_mae_and_psnr_of_a_constant_offset():
     x, y = np.full((2, 16, 16, 3), 0.4), np.full((2, 16, 16, 3), 0.5)
     np.testing.assert_allclose(compute_mae(x, y), 0.1)
     np.testing.assert_allclose(compute_psnr(x, y), 20.0)
+
+
+def test_decibels_have_a_ceiling_and_a_summary_is_of_the_population():
+    assert to_decibel([1, 0.01, 1e-10, 0]).tolist() == [0, 20, PSNR_CEILING, PSNR_CEILING]
+    assert summarise([1, 3]) == {"mean": 2.0, "std": 1.0}
 
 
 def test_bce_closed_form_and_clipping():

@@ -44,25 +44,6 @@ def draw(dataset, steps):
     return tuple(np.array([t[i] for t in tags]) for i in (0, 1))
 
 
-def test_find_image_root_accepts_the_folder_and_its_parents(tmp_path):
-    root = tmp_path / "kaggle" / "Dataset" / "images"
-    for name in ("trainA", "trainB", "testA"):
-        (root / name).mkdir(parents=True)
-    for given in (root, root.parent, root.parent.parent, tmp_path, str(root)):
-        assert find_image_root(given) == root
-
-
-def test_find_image_root_refuses_nothing_and_several(tmp_path):
-    with pytest.raises(InputError, match="no image set"):
-        find_image_root(tmp_path)
-    with pytest.raises(InputError, match="absent"):
-        find_image_root(tmp_path / "absent")
-    (tmp_path / "one" / "trainA").mkdir(parents=True)
-    (tmp_path / "two" / "trainA").mkdir(parents=True)
-    with pytest.raises(InputError, match="several"):
-        find_image_root(tmp_path)
-
-
 def test_load_images_keeps_order_size_and_channels(tmp_path):
     write_folder(tmp_path, ["b.png", "a.jpg", "c.bmp"])
     write_folder(tmp_path, ["d.png"], shape=(19, 61, 3))
