@@ -39,13 +39,13 @@ def synthesize(options: SynthesizeOptions) -> int:
         InputError: bad weights, case or output.
     """
     check_samples(options.samples)
+    import_tensorflow()
     from keras_vaegan.data.brats import find_scans, read_case
     from keras_vaegan.data.nifti import write_nifti
     from keras_vaegan.systems.modality.slices import list_inputs
 
     found = find_scans(options.input)
     check_output(options.output, list(found.values()))
-    import_tensorflow()
     from keras_vaegan.systems.modality.synthesizer import (
         Synthesizer,
         choose_reference,
