@@ -112,7 +112,7 @@ def prepare_network(preset: str):
     from keras_vaegan.systems.registry import get_preset
 
     config = get_preset(preset)
-    network = build_modality_unet(config.model)
+    network = build_modality_unet(config.generator)
     rng = np.random.default_rng(0)
     for layer in network.layers:
         if layer.name.endswith("_norm"):
@@ -131,13 +131,13 @@ def compare(preset: str, precision: str, case, repeats: int) -> dict:
     from keras_vaegan.systems.modality.synthesizer import Synthesizer
 
     network, config = prepare_network(preset)
-    runners = {"keras": Synthesizer(network, config.model, config.data, precision)}
-    module = build_torch(network, config.model)
+    runners = {"keras": Synthesizer(network, config.generator, config.data, precision)}
+    module = build_torch(network, config.generator)
     for name, channels_last in (("torch", False), ("torch_channels_last", True)):
-        runner = Synthesizer(network, config.model, config.data, precision)
-        runner._mean = TorchRunner(copy.deepcopy(module), precision, channels_last)
+        runner = Synthesizer(network, config.generator, config.data, precision)
+        runner.network = TorchRunner(copy.deepcopy(module), precision, channels_last)
         runners[name] = runner
-    target = config.model.target
+    target = config.generator.target
     made = {name: runner.synthesize(case, target)[0] for name, runner in runners.items()}
     difference = max(float(np.abs(made["keras"] - image).max()) for image in made.values())
     tolerance = 1e-3 if precision == "float32" else 0.1
@@ -168,7 +168,7 @@ def run_command(preset: str, precision: str, folder: Path) -> dict:
     network, config = prepare_network(preset)
     with tempfile.TemporaryDirectory() as scratch:
         weights = Path(scratch) / "modality_unet_weights.h5"
-        save_legacy_h5(network, weights, WeightsRecord(config.model, config.data))
+        save_legacy_h5(network, weights, WeightsRecord(config.generator, config.data))
         command = [
             sys.executable, "-m", "keras_vaegan.synthesize", "--weights", str(weights), "--input",
             str(folder), "--output", str(Path(scratch) / "out.nii.gz"), "--precision", precision,

@@ -14,6 +14,15 @@ from keras import ops
 BACKGROUND_SHARE = 0.5
 SMALLEST_BRAIN = 64
 BUCKETS = 65_536
+_UNEVEN = (
+    "its border has no constant background: expected a skull-stripped volume, where one value "
+    f"holds at least {BACKGROUND_SHARE} of it; strip it; received share:"
+)
+_EMPTY = "it holds one value almost everywhere: expected an image; replace it; other voxels:"
+_APART = (
+    "have no foreground in common: expected registered volumes; check the files; common voxels:"
+)
+_FLAT = "its brain holds one value between the percentiles: expected contrast; replace it; value:"
 
 
 @dataclass(frozen=True)
@@ -59,32 +68,18 @@ def normalize_volumes(
     backgrounds, foregrounds, ranges, units = {}, {}, {}, {}
     for name, values in volumes.items():
         background, share = find_background(values)
-        message = (
-            "its border has no constant background: expected a skull-stripped volume; strip it; "
-            f"got as the share of its median, at least {BACKGROUND_SHARE}:"
-        )
-        enough = share >= BACKGROUND_SHARE
-        backgrounds[name] = check(enough, name, message, share, background)
+        backgrounds[name] = check(share >= BACKGROUND_SHARE, name, _UNEVEN, share, background)
         foreground = ops.not_equal(values, backgrounds[name])
         count = _count(foreground)
-        message = "it holds one value almost everywhere: expected an image; replace it; others:"
-        foregrounds[name] = check(count >= SMALLEST_BRAIN, name, message, count, foreground)
+        foregrounds[name] = check(count >= SMALLEST_BRAIN, name, _EMPTY, count, foreground)
     brain = find_brain([foregrounds[name] for name in inputs])
-    message = (
-        f"{', '.join(inputs)} have no foreground in common: expected registered volumes; check "
-        "the files; common voxels:"
-    )
-    count = _count(brain)
+    count, message = _count(brain), f"{', '.join(inputs)} {_APART}"
     brain = check(count >= SMALLEST_BRAIN, "", message, count, brain)
     for name, values in volumes.items():
         span = measure_range(values, brain, percentiles, backgrounds[name])
-        message = (
-            "its brain holds one value from its lower to its upper percentile: expected an image "
-            "with contrast; replace it; got"
-        )
         unit = span.to_unit(values, brain)
-        units[name] = check(span.high > span.low, name, message, span.low, unit)
         ranges[name] = span
+        units[name] = check(span.high > span.low, name, _FLAT, span.low, unit)
     return brain, ranges, units
 
 

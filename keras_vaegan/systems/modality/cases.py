@@ -37,14 +37,12 @@ class CachedCase:
     Attributes:
         name: The case.
         path: .npy file of (Z, X, Y, 4) uint16, channels as `MODALITIES`; see `LEVELS`.
-        shape: Its shape.
         slices: Slices whose brain has at least `SMALLEST_SLICE` pixels.
         windows: (J, 3) int32 of `plan_windows`: slice, first row and first column.
     """
 
     name: str
     path: Path
-    shape: tuple[int, ...]
     slices: tuple[int, ...]
     windows: np.ndarray
 
@@ -208,7 +206,7 @@ def _cache_case(folder: Path, cache: Path, config: ModalityDataConfig) -> Cached
         )
     # The borders of what is cached are the brain's box.
     windows = np.asarray(plan_windows(np.moveaxis(brain, 0, 2), config.image_size))
-    return CachedCase(name, path, (*brain.shape, len(MODALITIES)), slices, windows)
+    return CachedCase(name, path, slices, windows)
 
 
 def _write_case(folder: Path, path: Path, config: ModalityDataConfig) -> None:

@@ -21,7 +21,6 @@ from keras_vaegan.systems.modality.cases import (
     CachedCase,
     SliceSampler,
     cache_cases,
-    list_windows,
     make_slice_dataset,
     to_unit,
 )
@@ -84,7 +83,7 @@ class TrainingCases:
             windows = []
             for level in spread(case.slices, each):
                 picture = case.read_slice(level)
-                starts = list_windows(picture, self.image_size)
+                starts = case.list_windows(level)
                 windows.append(cut_window(picture, starts[len(starts) // 2], self.image_size))
             found.append(to_unit(np.stack(windows)))
         return found

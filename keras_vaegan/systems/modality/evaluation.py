@@ -29,8 +29,6 @@ PROTOCOL = {
     "fitted": "the synthesis after the copy's linear fit, to compare the two on equal terms",
     "copy": "the input that is best by PSNR after a linear fit to the real contrast in the brain",
 }
-MEASURES = ("psnr", "ssim", "mae")
-COMPARED = ("fitted", "copy")
 WINDOW_MARGIN = 5
 ERROR_GAIN = 4
 CASE_ROWS = 3
@@ -110,8 +108,9 @@ def judge_case(synthesizer: Synthesizer, folder: Path, target: str) -> tuple[dic
     synthetic, _ = synthesizer.synthesize(case, target)
     truth = case.scans[target]
     inputs = {modality: case.scans[modality].unit for modality in list_inputs(target)}
-    result = evaluate_synthesis(truth.unit, synthetic, inputs, case.brain)
-    row = flatten_case(case.name, target, result, truth.range.high - truth.range.low)
+    row = {"case": case.name, "target": target}
+    row |= evaluate_synthesis(truth.unit, synthetic, inputs, case.brain)
+    row["brain_mae_input_units"] = row["brain_mae"] * (truth.range.high - truth.range.low)
     return row, draw_case(truth.unit, synthetic, inputs, case.brain, CASE_ROWS)
 
 
@@ -139,7 +138,7 @@ def list_figures(metrics: dict) -> list[str]:
     return lines
 
 
-def compare_volumes(real: np.ndarray, synthetic: np.ndarray, brain: np.ndarray) -> dict[str, dict]:
+def compare_volumes(real: np.ndarray, synthetic: np.ndarray, brain: np.ndarray) -> dict[str, float]:
     """PSNR, SSIM and mean absolute error of a synthetic volume.
 
     Args:
@@ -148,21 +147,19 @@ def compare_volumes(real: np.ndarray, synthetic: np.ndarray, brain: np.ndarray) 
         brain: (X, Y, Z) bool.
 
     Returns:
-        {"brain": {"psnr", "ssim", "mae"}, "whole": {...}}: dB, unitless and on the [0, 1] scale;
-        identical volumes give a PSNR of `PSNR_CEILING`.
+        {"brain_psnr", "brain_ssim", "brain_mae", "whole_psnr", ...}: dB, unitless and on the
+        [0, 1] scale; identical volumes give a PSNR of `PSNR_CEILING`.
     """
     real = np.where(brain, real, 0).astype("float64")
     synthetic = np.where(brain, synthetic, 0).astype("float64")
     error = np.abs(real - synthetic)
     similarity = _map_similarity(real, synthetic, brain)
-    return {
-        name: {
-            "psnr": float(to_decibel(np.mean(error[region] ** 2))),
-            "ssim": float(similarity[region].mean()),
-            "mae": float(error[region].mean()),
-        }
-        for name, region in (("brain", brain), ("whole", np.ones_like(brain)))
-    }
+    figures = {}
+    for part, region in (("brain", brain), ("whole", np.ones_like(brain))):
+        figures[f"{part}_psnr"] = float(to_decibel(np.mean(error[region] ** 2)))
+        figures[f"{part}_ssim"] = float(similarity[region].mean())
+        figures[f"{part}_mae"] = float(error[region].mean())
+    return figures
 
 
 def fit_copy(source: np.ndarray, real: np.ndarray, brain: np.ndarray) -> np.ndarray:
@@ -187,7 +184,7 @@ def fit_copy(source: np.ndarray, real: np.ndarray, brain: np.ndarray) -> np.ndar
 
 def evaluate_synthesis(
     real: np.ndarray, synthetic: np.ndarray, inputs: dict[str, np.ndarray], brain: np.ndarray
-) -> dict[str, dict]:
+) -> dict:
     """Compare a synthetic volume, and the best copy of one input, with the real one.
 
     Args:
@@ -195,28 +192,27 @@ def evaluate_synthesis(
         inputs: The contrasts that it comes from, each (X, Y, Z) in [0, 1].
 
     Returns:
-        As `compare_volumes`, of the volume as it is; in each part also "fitted", the same
-        figures after a linear fit to the real contrast, and "copy", those of the input that has
-        the best PSNR in the brain after such a fit, with its "source".
+        As `compare_volumes`; the same with "fitted_" before each name, after a linear fit to the
+        real contrast; with "copy_", of the input that has the best PSNR in the brain after such a
+        fit, and its name as "copy_source".
     """
-    result = compare_volumes(real, synthetic, brain)
     copies = {
         name: compare_volumes(real, fit_copy(source, real, brain), brain)
         for name, source in inputs.items()
     }
+    best = max(copies, key=lambda name: copies[name]["brain_psnr"])
     fitted = compare_volumes(real, fit_copy(synthetic, real, brain), brain)
-    best = max(copies, key=lambda name: copies[name]["brain"]["psnr"])
-    for part, figures in result.items():
-        figures["fitted"] = fitted[part]
-        figures["copy"] = {**copies[best][part], "source": best}
-    return result
+    result: dict = compare_volumes(real, synthetic, brain)
+    for kind, figures in (("fitted", fitted), ("copy", copies[best])):
+        result |= {f"{kind}_{name}": value for name, value in figures.items()}
+    return {**result, "copy_source": best}
 
 
 def summarise_cases(rows: Sequence[dict]) -> dict[str, dict]:
     """Mean and standard deviation over cases.
 
     Args:
-        rows: One dict a case and target, as `flatten_case` makes them.
+        rows: One dict a case and target, as `judge_case` makes them.
 
     Returns:
         {"brain": {target: {"psnr": {"mean", "std"}, "ssim", "mae", "fitted": {...},
@@ -227,29 +223,9 @@ def summarise_cases(rows: Sequence[dict]) -> dict[str, dict]:
         chosen = [row for row in rows if row["target"] == target]
         for part, targets in result.items():
             targets[target] = _average(chosen, f"{part}_")
-            for kind in COMPARED:
+            for kind in ("fitted", "copy"):
                 targets[target][kind] = _average(chosen, f"{kind}_{part}_")
     return result
-
-
-def flatten_case(name: str, target: str, result: dict, unit_span: float) -> dict:
-    """One row of per_image.csv.
-
-    Args:
-        name: The case.
-        target: The synthetic contrast.
-        result: Of `evaluate_synthesis`.
-        unit_span: What 1 stands for in the real volume's own unit.
-    """
-    row: dict = {"case": name, "target": target}
-    for part, figures in result.items():
-        for measure in MEASURES:
-            row[f"{part}_{measure}"] = figures[measure]
-            for kind in COMPARED:
-                row[f"{kind}_{part}_{measure}"] = figures[kind][measure]
-    row["brain_mae_input_units"] = row["brain_mae"] * unit_span
-    row["copy_source"] = result["brain"]["copy"]["source"]
-    return row
 
 
 def draw_case(
@@ -286,7 +262,10 @@ def draw_synthesis_grid(lines: list, inputs: Sequence[str], target: str) -> np.n
 
 def _average(rows: Sequence[dict], prefix: str) -> dict[str, dict]:
     """Mean and deviation of each measure over rows."""
-    return {measure: summarise([row[prefix + measure] for row in rows]) for measure in MEASURES}
+    return {
+        measure: summarise([row[prefix + measure] for row in rows])
+        for measure in ("psnr", "ssim", "mae")
+    }
 
 
 def _map_similarity(real: np.ndarray, synthetic: np.ndarray, brain: np.ndarray) -> np.ndarray:

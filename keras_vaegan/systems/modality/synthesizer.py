@@ -172,12 +172,16 @@ def restore_volume(unit: np.ndarray, case: Case, reference: Scan) -> Volume:
         Volume of the scan's shape, axis order and affine, float32 in the scan's unit.
     """
     values = np.asarray(reference.range.from_unit(unit, case.brain))
-    stored = reference.stored
-    return Volume(from_canonical(values, stored.affine), stored.affine, stored.unit)
+    return _place_as_stored(values, reference)
 
 
 def restore_deviation(deviation: np.ndarray, reference: Scan) -> Volume:
     """Bring a standard deviation into a scan's stored grid and unit; 0 outside the brain."""
     values = deviation * np.float32(reference.range.high - reference.range.low)
+    return _place_as_stored(values, reference)
+
+
+def _place_as_stored(values: np.ndarray, reference: Scan) -> Volume:
+    """An array on the canonical grid -> a volume on a scan's own."""
     stored = reference.stored
     return Volume(from_canonical(values, stored.affine), stored.affine, stored.unit)
