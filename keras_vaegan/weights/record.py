@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from keras_vaegan.config.base import config_from_dict, config_to_dict, frozen_config
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 CONFIG_ATTRIBUTE = "keras_vaegan_config"
 CLAIM_LIMIT = 200  # a crude upper estimate of a network's weights over those of its file
-WIDEST_KERNEL = 7  # of those that no config names
+LARGEST_KERNEL = 4  # of the hidden layers whose kernel no config names
 
 NetworkConfig = (
     VAEUNetConfig
@@ -96,16 +97,21 @@ def _wrap(config: Any) -> WeightsRecord:
     return WeightsRecord(config)
 
 
-def _estimate_parameters(network: Any) -> int:
-    """A crude upper estimate of a network's weights: every number counts as a width and a depth."""
+def _estimate_parameters(network: NetworkConfig) -> int:
+    """A crude upper estimate of a network's weights: all layers as wide as its widest."""
     fields = dataclasses.asdict(network)
-    side = fields.pop("image_size", 0)
-    del fields["seed"]
-    values = [v if isinstance(v, tuple) else (v,) for v in fields.values()]
-    sizes = [abs(v) for group in values for v in group if isinstance(v, int)]
-    kernel = max(WIDEST_KERNEL, fields.get("head_kernel_size", 0), *fields.get("kernel_sizes", ()))
-    estimate = kernel**2 * max(sizes) ** 2 * len(sizes)
+
+    def pick(*names: str) -> list[int]:
+        values = [fields[name] for name in names if name in fields]
+        return [n for value in values for n in (value if isinstance(value, tuple) else (value,))]
+
+    dense = sum(pick("num_features")) + 4 * sum(pick("growth_channels"))
+    width = max([dense, *pick("filters", "latent_channels", "channels", "output_channels")])
+    kernel = max([LARGEST_KERNEL, *pick("kernel_sizes", "head_kernel_size")])
+    depth = len(pick("filters")) + sum(pick("num_residual_blocks", "num_blocks"))
+    depth *= math.prod(pick("convs_per_block", "trunk_depth"))
+    estimate = (kernel * width) ** 2 * depth
     if fields.get("latent") == "dense" or isinstance(network, ModalityUNetConfig):
-        positions = (side // network.stride) ** 2
+        positions = (network.image_size // network.stride) ** 2
         estimate += 3 * positions * network.filters[-1] * network.latent_channels
     return estimate

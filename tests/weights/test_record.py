@@ -63,6 +63,7 @@ HUGE = (
     DiscriminatorConfig(head_kernel_size=10**6),
     PatchDiscriminatorConfig(filters=(64, 10**8)),
     RRDBNetConfig(num_blocks=10**9),
+    RRDBNetConfig(num_features=1000, num_blocks=1000),
     ModalityUNetConfig(latent_channels=10**9),
 )  # fmt: skip
 
