@@ -81,9 +81,6 @@ def test_links_lead_somewhere(repository, page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_files_and_folders_that_are_named_exist(repository, page):
-    """Of what changes, CHANGELOG names files of the past as well."""
-    if page == "CHANGELOG.md":
-        pytest.skip("it tells of the past")
     words = " ".join(INLINE.findall(BLOCK.sub("", read(repository, page)))).split()
     for name in filter(PATH.fullmatch, words):
         places = (repository / name, repository / "keras_vaegan" / name)
