@@ -74,7 +74,7 @@ class VAEUNetConfig:
 
 @frozen_config
 class DiscriminatorConfig:
-    """Multi-scale PatchGAN: one trunk, a judging head at each of its last `num_heads` levels.
+    """Multi-scale PatchGAN: one trunk, a head at each of its last `num_heads` levels.
 
     Attributes:
         image_size: Side of the square input in pixels.
@@ -256,8 +256,8 @@ class ModalityUNetConfig:
 
     Attributes:
         image_size: Side of the square input in pixels; a multiple of `stride`.
-        target: The contrast that the network makes from the other three; "any" for one network
-            that makes whichever is named: it sees all four channels, the named one empty, and
+        target: The contrast that the network generates from the other three; "any" for one network
+            that generates whichever is named: it sees all four channels, the named one empty, and
             four more that are 1 everywhere for the named contrast and 0 for the others.
         filters: Features per level, finest first.
         latent_channels: Dimensions of the latent.

@@ -182,15 +182,15 @@ def _find_place(stem: str) -> str | None:
     return next((found.expand(name) for found, name in matches if found), None)
 
 
-def _find_scale(read: int, made: int, path: str | Path) -> int:
-    """The scale of a network that reads `read` channels, unshuffled or not, and makes `made`."""
+def _find_scale(read: int, given: int, path: str | Path) -> int:
+    """The scale of a network that reads so many channels, unshuffled or not."""
     for scale in SCALES[::-1]:
         unshuffled = (4 // scale) ** 2
-        if read == made * unshuffled:
+        if read == given * unshuffled:
             return scale
-    if read in (1, 3) and made in (1, 3):
+    if read in (1, 3) and given in (1, 3):
         return 4
     raise InputError(
-        f"{path} reads {read} channels and makes {made}: expected as many (x4), 4 times (x2) or 16 "
+        f"{path} reads {read} channels and gives {given}: expected as many (x4), 4 times (x2) or 16 "
         "times as many (x1)"
     )

@@ -30,7 +30,7 @@ def relativistic_losses(real: list, fake: list, average=ops.mean) -> tuple:
 
     Args:
         real: One map of logits (N, H, W, 1) a head, for real images.
-        fake: The same, for made ones.
+        fake: The same, for generated ones.
         average: Mean of a map over the batch: over the global one, where there are replicas.
 
     Returns:

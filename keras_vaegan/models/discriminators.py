@@ -13,7 +13,7 @@ def build_discriminator(config: DiscriminatorConfig | None = None, **fields) -> 
     """Build the multi-scale PatchGAN: K heads on one shared trunk.
 
     Every trunk level halves the resolution. Each of the last K levels ends in a head, one
-    convolution of kernel 5 that judges every position against its neighbours.
+    convolution of kernel 5 that compares every position with its neighbours.
 
     Args:
         config: Architecture; or give its fields as keywords.

@@ -15,7 +15,7 @@ CONVS_PER_LEVEL = 2
 
 
 def build_modality_unet(config: ModalityUNetConfig | None = None, **fields) -> keras.Model:
-    """Build the VAE-UNet that makes one contrast from others.
+    """Build the VAE U-Net that generates one contrast from others.
 
     Every level has two 3x3 convolutions, each with batch normalisation and ReLU, and a max-pool;
     the bottleneck is flattened to z_mean and z_log_var. z ~ N(z_mean, exp(z_log_var)) while

@@ -138,13 +138,13 @@ class RunRecorder(keras.callbacks.Callback):
         }
         score = float("-inf")
         if is_chief() or self.plateau is not None:  # a rate that all workers must lower
-            judged = self.samples.validate(self.model)
-            score = judged.row.get("val_score", score)
-            row |= judged.row
-            logs.update(judged.row)
-            if judged.picture is not None and is_chief():
+            validation = self.samples.validate(self.model)
+            score = validation.row.get("val_score", score)
+            row |= validation.row
+            logs.update(validation.row)
+            if validation.picture is not None and is_chief():
                 name = f"step_{row['step']:06d}.png"
-                write_image(self.folder / "samples" / name, judged.picture)
+                write_image(self.folder / "samples" / name, validation.picture)
         self.history.append(row)
         if self.plateau is not None:
             self.plateau.on_epoch_end(epoch, logs)

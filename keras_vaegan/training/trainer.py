@@ -135,7 +135,7 @@ class Trainer(keras.Model):
     # -- around the step ---------------------------------------------------------------------------
 
     def agree_to_stop(self, requested: bool) -> bool:
-        """Whether to stop after this step: this worker's wish or, of several, anyone's.
+        """Whether to stop after this step: this worker's request or, of several, anyone's.
 
         A request takes effect at the end of the next step, for all workers alike, so that none
         waits for another that has left.

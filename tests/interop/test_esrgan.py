@@ -136,7 +136,7 @@ def test_other_files_are_refused_in_one_line(torch_rrdbnet, tmp_path, capsys):
             "body_1",
         ),
         "nan": (change(state, conv_hr__weight=kernel * float("nan")), "NaN"),
-        "channels": (change(state, conv_last__weight=kernel[:2]), "makes 2"),
+        "channels": (change(state, conv_last__weight=kernel[:2]), "gives 2"),
         "list": ([1, 2], "list"),
         "empty": ({}, "dict"),
         "numbers": ({"epoch": 3}, "epoch"),

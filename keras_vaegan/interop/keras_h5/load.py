@@ -76,7 +76,7 @@ def load_generator(
 
 
 def check_generator(network: Network) -> Network:
-    """Give a network back that takes one image and makes one.
+    """Give a network back that takes one image and generates one.
 
     Raises:
         InputError: it is a discriminator, or has other inputs or outputs.
