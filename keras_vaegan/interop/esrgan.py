@@ -191,6 +191,6 @@ def _find_scale(read: int, given: int, path: str | Path) -> int:
     if read in (1, 3) and given in (1, 3):
         return 4
     raise InputError(
-        f"{path} reads {read} channels and gives {given}: expected as many (x4), 4 times (x2) or 16 "
-        "times as many (x1)"
+        f"{path} reads {read} channels and gives {given}: expected as many (x4), 4 times (x2) or "
+        "16 times as many (x1)"
     )
