@@ -119,17 +119,15 @@ def read_weight_file(path: str | Path) -> WeightFile:
         )
 
 
-def read_arrays(
-    file: WeightFile, weights: list[StoredWeight], dtypes: list[str]
-) -> Iterator[np.ndarray]:
-    """Read arrays one after another, each in the dtype it is wanted in.
+def read_arrays(file: WeightFile, wanted: list[tuple[StoredWeight, str]]) -> Iterator[np.ndarray]:
+    """Read arrays one after another, each in the dtype that stands beside it.
 
     Raises:
         InputError: the file changed or is damaged, an array is of another kind than its dtype,
             or a value is not finite.
     """
     with open_h5(file.path) as handle:
-        for weight, dtype in zip(weights, dtypes, strict=True):
+        for weight, dtype in wanted:
             dataset = find_dataset(handle, weight.dataset, file.path)
             if dataset.shape != weight.shape:
                 raise InputError(f"{file.path} changed while it was read; try again")

@@ -57,6 +57,11 @@ class NormalizedKernel:
     direction: StoredWeight
     length: StoredWeight
 
+    @property
+    def parts(self) -> tuple[StoredWeight, StoredWeight]:
+        """Both, as `compute` takes them."""
+        return self.direction, self.length
+
     @staticmethod
     def compute(direction: np.ndarray, length: np.ndarray) -> np.ndarray:
         """The effective kernel; the norm is over all axes but the last."""
@@ -98,10 +103,6 @@ class Leaf:
         if set(self.shapes) != set(other.shapes):
             return "other kinds of weights"
         return "" if self.shapes == other.shapes else "another shape"
-
-    def pair(self, other: Leaf) -> list[tuple[Any, Any]]:
-        """Items of the same role, side by side."""
-        return [(self.items[role], other.items[role]) for role in other.items]
 
     @property
     def parameters(self) -> int:
@@ -272,6 +273,12 @@ def list_differences(theirs: list[Leaf], ours: list[Leaf]) -> Iterator[Differenc
             reason = reason or "swapped layers"
         if reason:
             yield Difference(place, left, right, reason)
+
+
+def pair_leaves(theirs: list[Leaf], ours: list[Leaf]) -> list[tuple[Any, Any]]:
+    """(the model's item, the file's) of every role, of layers that do not differ."""
+    leaves = zip(theirs, ours, strict=True)
+    return [(right.items[role], left.items[role]) for left, right in leaves for role in right.items]
 
 
 def find_interchangeable(leaves: list[Leaf]) -> tuple[tuple[str, ...], ...]:

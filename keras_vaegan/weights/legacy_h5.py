@@ -35,6 +35,7 @@ from keras_vaegan.weights.leaves import (
     find_interchangeable,
     list_differences,
     model_leaves,
+    pair_leaves,
     split_layer,
     split_variables,
 )
@@ -98,7 +99,9 @@ def save_legacy_h5(
             group = file.create_group(layer_name)
             write_names(group, "weight_names", [f"{name}:0" for name in variables])
             for name, variable in variables.items():
-                array = _to_array(variable, dtype, f"weight {show(name)}")
+                array = keras.ops.convert_to_numpy(variable)
+                if "float" in variable.dtype:
+                    array = cast(array, dtype, f"weight {show(name)}")
                 group.create_dataset(f"{name}:0", data=array)
 
 
@@ -192,11 +195,7 @@ def _match_roles(layer: StoredLayer, variables: dict, others: set[str]) -> list:
         return []
     if any(leaf.name.rpartition("/")[2] in others for leaf in theirs):
         return []
-    return [
-        (variable, weight)
-        for left, right in zip(theirs, ours, strict=True)
-        for weight, variable in left.pair(right)
-    ]
+    return pair_leaves(theirs, ours)
 
 
 def _match_layer(layer: StoredLayer, variables: dict, path: Path) -> list:
@@ -222,11 +221,7 @@ def _match_positions(
     rows = list(list_differences(theirs, ours))
     if rows:
         raise WeightMismatch(_format_mismatch(file.path, rows, len(theirs), len(ours)))
-    return [
-        (variable, weight)
-        for left, right in zip(theirs, ours, strict=True)
-        for weight, variable in left.pair(right)
-    ]
+    return pair_leaves(theirs, ours)
 
 
 def _format_mismatch(path: Path, rows: list[Difference], theirs: int, ours: int) -> str:
@@ -257,20 +252,14 @@ def _assign(pairs: list[tuple[keras.Variable, StoredWeight]], file: WeightFile) 
 
 def _read_sources(pairs: list, file: WeightFile) -> Iterator[np.ndarray]:
     """The arrays to assign, in order; a normalised kernel is put together from its two."""
-    flat = []
-    for variable, source in pairs:
-        is_normalized = isinstance(source, NormalizedKernel)
-        parts = (source.direction, source.length) if is_normalized else (source,)
-        flat += [(part, variable.dtype) for part in parts]
-    stream = read_arrays(file, [part for part, _ in flat], [dtype for _, dtype in flat])
+    wanted = [
+        (part, variable.dtype)
+        for variable, source in pairs
+        for part in (source.parts if isinstance(source, NormalizedKernel) else (source,))
+    ]
+    stream = read_arrays(file, wanted)
     for _, source in pairs:
         array = next(stream)
         if isinstance(source, NormalizedKernel):
             array = NormalizedKernel.compute(array, next(stream))
         yield array
-
-
-def _to_array(variable: keras.Variable, dtype: str, label: str) -> np.ndarray:
-    """A variable's value; floating-point ones in `dtype`."""
-    array = keras.ops.convert_to_numpy(variable)
-    return cast(array, dtype, label) if "float" in variable.dtype else array

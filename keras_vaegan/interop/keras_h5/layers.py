@@ -315,11 +315,6 @@ def _build_leaky(request: _Request) -> keras.layers.Layer:
     return layers.LeakyReLU(float(slope), name=request.name)
 
 
-def _build_reshape(request: _Request) -> keras.layers.Layer:
-    """Reshape to a fixed shape."""
-    return layers.Reshape(tuple(request.config["target_shape"]), name=request.name)
-
-
 def _build_merge(request: _Request) -> keras.layers.Layer:
     """Keras 1's Merge."""
     mode = request.config.get("mode", "sum")
@@ -358,7 +353,7 @@ _BUILDERS: dict[str, Callable[[_Request], keras.layers.Layer]] = {
     "LayerNormalization": _build_layer_norm,
     "PReLU": _build_prelu,
     "LeakyReLU": _build_leaky,
-    "Reshape": _build_reshape,
+    "Reshape": _plain("target_shape"),
     "Merge": _build_merge,
     "Activation": lambda r: layers.Activation(_activation(r), name=r.name),
     "ReLU": _plain("max_value", "negative_slope", "threshold"),
