@@ -153,5 +153,5 @@ def _spread(first, last, size: int):
     count = ops.maximum(1, -((first - last) // size))
     span, gaps = (ops.cast(part, "float32") for part in (last - size - first, count - 1))
     places = ops.cast(ops.arange(count, dtype="int32"), "float32") * span / ops.maximum(gaps, 1.0)
-    places = ops.cast(ops.round(ops.cast(first, "float32") + places), "int32")
+    places = first + ops.cast(ops.round(places), "int32")
     return ops.where(count == 1, (first + last - size) // 2, places)

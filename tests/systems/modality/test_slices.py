@@ -44,6 +44,11 @@ def test_a_small_box_lies_in_the_middle_of_one_window():
     np.testing.assert_array_equal(planned[:, 1:], [(r, c) for r in (0, 1) for c in (0, 8, 17)])
 
 
+def test_halves_are_rounded_from_the_box_on():
+    planned = np.asarray(plan_windows(fill_box([(0, 10), (1, 34)]), 16))
+    np.testing.assert_array_equal(planned[:, 1:], [(-3, 1), (-3, 9), (-3, 18)])
+
+
 def test_a_slice_takes_one_window_where_its_brain_fits():
     brain = np.zeros((30, 12, 4), bool)
     brain[:, :, 0] = True
