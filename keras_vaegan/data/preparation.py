@@ -82,10 +82,17 @@ def prepare_images(images, data: DataConfig, partners=None) -> tuple[Any, Placem
     unit, limits = images_to_unit(images)
     if partners is not None:
         partners = images_to_unit(partners)[0]
-    unit = to_channels(unit, data.channels)
-    shape = ops.shape(images)[1:3]
-    placement = Placement(choose_regions(unit, data.resize, data.align, partners), tuple(shape))
-    return placement.crop(unit, data.image_size), placement, limits
+    return *place_images(unit, data, partners), limits
+
+
+def place_images(images, data: DataConfig, partners=None) -> tuple[Any, Placement]:
+    """`prepare_images` of images and partners in [0, 1]: (squares, placement)."""
+    images = to_channels(images, data.channels)
+    regions = choose_regions(images, data.resize, data.align, partners)
+    placement = Placement(regions, tuple(ops.shape(images)[1:3]))
+    squares = placement.crop(images, data.image_size)
+    shape = (-1, data.image_size, data.image_size, data.channels)
+    return ops.reshape(squares, shape), placement  # a graph learns the number of channels here
 
 
 def restore_images(squares, placement: Placement, limits: Limits, channels, dtype: str):
@@ -139,9 +146,7 @@ def to_channels(images, channels: int):
     """Bring (N, H, W, 1 or 3) float32 images to 1 channel (the luma) or 3 (repeated)."""
     if images.shape[-1] == channels:
         return images
-    last = ops.shape(images)[-1] - 1
-    # The same plane three times where there is one.
-    planes = [images[..., k : k + 1] for k in (0, last // 2, last)]
+    planes = _list_planes(images)
     if channels == 3:
         return ops.concatenate(planes, axis=-1)
     return sum(plane * weight for plane, weight in zip(planes, LUMA, strict=True))
@@ -149,10 +154,15 @@ def to_channels(images, channels: int):
 
 def match_channels(images, channels):
     """Give (N, H, W, 1 or 3) results as many channels as the input had: the mean for 1."""
-    if images.shape[-1] == 1:
-        return ops.repeat(images, channels, axis=-1)
     mean = ops.mean(images, axis=-1, keepdims=True)
-    return ops.where(ops.equal(channels, 1), mean, images)[..., :channels]
+    planes = ops.concatenate(_list_planes(images), axis=-1)
+    return ops.where(ops.equal(channels, 1), mean, planes)[..., :channels]
+
+
+def _list_planes(images) -> list:
+    """The three channels of (N, H, W, 1 or 3); the same one three times where there is one."""
+    last = ops.shape(images)[-1] - 1
+    return [images[..., k : k + 1] for k in (0, last // 2, last)]
 
 
 def choose_regions(images, resize: str, align: str, partners=None):

@@ -9,8 +9,8 @@ from pathlib import Path
 from keras_vaegan import __version__
 from keras_vaegan.config.base import config_to_json
 from keras_vaegan.errors import InputError
-from keras_vaegan.export.families import Exportable
-from keras_vaegan.weights.manifest import compute_sha256
+from keras_vaegan.systems.system import Exportable
+from keras_vaegan.weights.manifest import compute_sha256, find_row
 
 NOT_RECORDED = "Not recorded. Say here what the network was trained on."
 LICENCE = "Code: MIT. Weights: as whoever trained them, and the owner of the training data, decide."
@@ -37,7 +37,7 @@ def write_model_card(
     Raises:
         InputError: a record beside the weights is damaged.
     """
-    row, folder = network.row, network.file.parent
+    row, folder = find_row(network.file) or {}, network.file.parent
     run = folder.parent if folder.name == "best" else folder
     training = _describe_run(run) if not row else _describe_row(row)
     metrics = row.get("metrics") or _read_json(run / "metrics.json")

@@ -6,9 +6,14 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from keras_vaegan.export.families import open_network
+from keras_vaegan.errors import InputError
 from keras_vaegan.export.model_card import write_model_card
 from keras_vaegan.files import atomic_folder, check_new_folder
+from keras_vaegan.interop.keras_h5.load import read_network_config
+from keras_vaegan.systems.cyclegan.system import CycleGANSystem
+from keras_vaegan.systems.registry import SYSTEMS, find_system
+from keras_vaegan.systems.system import Exportable
+from keras_vaegan.weights.names import find_weight_file
 
 MODEL_CARD = "model_card.md"
 
@@ -46,3 +51,27 @@ def export_saved_model(
             raise OSError(None, error.message.splitlines()[0]) from error
         write_model_card(folder / MODEL_CARD, network, signatures, training_data)
     return list(signatures)
+
+
+def open_network(path: str | Path, direction: str | None = None, tile: int = 256) -> Exportable:
+    """Load a network together with its preparation and its way back, as a graph.
+
+    Args:
+        path: Weight file, run folder, or folder of published names.
+        direction: "mri2ct" or "ct2mri", for a folder of CycleGAN generators.
+        tile: Tile of an enlarging network in input pixels; 0 for the whole image at once.
+
+    Raises:
+        InputError: no weights there, or a network that has no graph, such as a discriminator.
+    """
+    file = find_weight_file(path, direction)
+    config = read_network_config(file)
+    if config is None:  # a full model of other code translates, image to image
+        return CycleGANSystem().open_export(file, tile)
+    kinds = [kind for system in SYSTEMS for kind in system.network_types]
+    if not isinstance(config, tuple(kinds)):
+        raise InputError(
+            f"{file} holds a network of {type(config).__name__}: expected one of "
+            f"{', '.join(kind.__name__ for kind in kinds)}; export a generator"
+        )
+    return find_system(config).open_export(file, tile)

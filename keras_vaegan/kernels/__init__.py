@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_vaegan.kernels import plain
 
-__all__ = ["call_compiled", "normalize_instances", "pad_by_reflection"]
+__all__ = ["call_compiled", "compile_function", "normalize_instances", "pad_by_reflection"]
 
 _MODULES = {"tensorflow": "keras_vaegan.kernels.on_tensorflow"}
 
@@ -53,3 +53,11 @@ def call_compiled(function, *arguments, **options):
     else:
         results = importlib.import_module(module).call_compiled(function, arguments, options)
     return keras.tree.map_structure(ops.convert_to_numpy, results)
+
+
+def compile_function(function):
+    """A function of arrays, compiled where the backend can do so without further knowledge."""
+    module = _MODULES.get(keras.backend.backend())
+    return (
+        function if module is None else importlib.import_module(module).compile_function(function)
+    )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
 from keras_vaegan.kernels import plain
+
+_LOCK = threading.Lock()
 
 
 def normalize_instances(images, epsilon: float):
@@ -43,7 +46,9 @@ def call_compiled(function: Callable, arguments: tuple, options: dict):
     specs = keras.tree.map_structure(
         lambda array: tf.TensorSpec((None,) * array.ndim, array.dtype), arguments
     )
-    return _compile(function, specs, tuple(options.items()))(*arguments)
+    with _LOCK:  # or threads that come first together would compile one graph each
+        compiled = _compile(function, specs, tuple(options.items()))
+    return compiled(*arguments)
 
 
 @functools.lru_cache(maxsize=64)
@@ -51,3 +56,8 @@ def _compile(function: Callable, specs: tuple, options: tuple):
     """A graph of a function for arrays of any size."""
     function = functools.partial(function, **dict(options))
     return tf.function(function, input_signature=specs, autograph=False)
+
+
+def compile_function(function: Callable):
+    """A graph of a function, for any sizes from the second one on."""
+    return tf.function(function, reduce_retracing=True, autograph=False)

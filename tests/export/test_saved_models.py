@@ -10,11 +10,10 @@ import pytest
 import tensorflow as tf
 
 from keras_vaegan.commands import export
-from keras_vaegan.config.base import resize_config
+from keras_vaegan.config.data import DataConfig
 from keras_vaegan.config.networks import ResnetGeneratorConfig, RRDBNetConfig, VAEUNetConfig
 from keras_vaegan.data.image import list_images, read_image
-from keras_vaegan.export.families import open_network
-from keras_vaegan.export.saved_model import export_saved_model
+from keras_vaegan.export.saved_model import export_saved_model, open_network
 from keras_vaegan.models.resnet import build_resnet_generator
 from keras_vaegan.models.rrdbnet import build_rrdbnet
 from keras_vaegan.models.vae_unet import build_generator
@@ -33,7 +32,6 @@ SUFFIXES = {"uint8": "_uint8", "uint16": "_uint16", "float32": ""}
 
 def make_record(channels=1, align="head", activation="tanh"):
     """A tiny generator's record."""
-    config = resize_config(get_preset("demo"), 32)
     model = VAEUNetConfig(
         image_size=32,
         channels=channels,
@@ -46,8 +44,7 @@ def make_record(channels=1, align="head", activation="tanh"):
         output_activation=activation,
         seed=3,
     )
-    data = dataclasses.replace(config.data, channels=channels, align=align, value_range=activation)
-    return WeightsRecord(model, data)
+    return WeightsRecord(model, DataConfig(32, channels, align=align, value_range=activation))
 
 
 def write_generator(path, **change):

@@ -9,10 +9,11 @@ import numpy as np
 
 from keras_vaegan.config.base import VALUE_RANGES
 from keras_vaegan.config.data import DataConfig
-from keras_vaegan.data.alignment import place_image
 from keras_vaegan.data.folders import TEST_FOLDERS, load_files, read_integers, spread
-from keras_vaegan.data.image import list_images, read_image, to_channels
+from keras_vaegan.data.image import list_images, read_image
+from keras_vaegan.data.preparation import fit_images
 from keras_vaegan.errors import InputError
+from keras_vaegan.kernels import call_compiled
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -143,9 +144,9 @@ def _load_squares(
 
 def _prepare(path: Path, config: DataConfig, partner: Path | None) -> np.ndarray:
     """File -> (S, S, C) uint8 or uint16; placed together with its partner's, where it has one."""
-    image = to_channels(read_integers(path), config.channels)
-    other = partner and _read_if_usable(partner)
-    return place_image(image, config.image_size, config.resize, config.align, other)[0]
+    pictures = [read_integers(path), partner and _read_if_usable(partner)]
+    batches = [p.reshape(1, *p.shape[:2], -1) for p in pictures if p is not None]
+    return call_compiled(fit_images, *batches, data=config)[0]
 
 
 def _read_if_usable(path: Path) -> np.ndarray | None:

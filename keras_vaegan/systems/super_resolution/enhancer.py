@@ -9,15 +9,15 @@ import keras
 import numpy as np
 
 from keras_vaegan.config.networks import RRDBNetConfig
-from keras_vaegan.data.image import image_to_unit, unit_to_image
+from keras_vaegan.data.image import find_limits, image_to_unit, unit_to_image
 from keras_vaegan.errors import InputError
 from keras_vaegan.interop.keras_h5.load import load_network
+from keras_vaegan.systems.super_resolution.tiles import GRAIN, make_fade, plan_tiles, run_channels
 from keras_vaegan.weights.names import RRDBNET_FILE, find_weight_file
 
 SMALLEST_TILE = 32
 DEFAULT_TILE = 256
 DEFAULT_OVERLAP = 32
-GRAIN = 4  # tiles start at multiples of it, so that unshuffled blocks fall as in the whole image
 
 
 class Enhancer:
@@ -105,21 +105,15 @@ class Enhancer:
         if image.size == 0:
             raise InputError(f"image of shape {image.shape}: expected at least one pixel")
         factor = 1 if resize_back else self.scale
-        result = np.empty(
-            (image.shape[0] * factor, image.shape[1] * factor, *image.shape[2:]), image.dtype
-        )
-        low, high = 0.0, 1.0
-        if image.dtype.kind == "f":
-            image_to_unit(image)  # refuses NaN
-            low, high = float(image.min()), float(image.max())
-        for top, band in self._enhance_bands(image, (low, high)):
+        shape = (image.shape[0] * factor, image.shape[1] * factor, *image.shape[2:])
+        result = np.empty(shape, image.dtype)
+        limits = find_limits(image)
+        for top, band in self._enhance_bands(image, limits):
             if resize_back and self.scale > 1:
                 band = _average_blocks(band, self.scale)
                 top //= self.scale
             band = band if image.ndim == 3 else band[..., 0]
-            if image.dtype.kind == "f":
-                band = band * max(high - low, 1e-12) + low
-            result[top : top + len(band)] = unit_to_image(band, image.dtype)
+            result[top : top + len(band)] = unit_to_image(band, image.dtype, limits)
         return result
 
     def enhance_unit(self, images: np.ndarray) -> np.ndarray:
@@ -131,16 +125,12 @@ class Enhancer:
         Returns:
             (N, H * scale, W * scale, C) float32 in [0, 1].
         """
-        count, height, width, channels = images.shape
         images = np.clip(images.astype("float32"), 0, 1)
-        if channels != self.channels:
-            images = np.moveaxis(images, -1, 1).reshape(-1, height, width, 1)
-            images = np.repeat(images, self.channels, -1)
-        made = keras.ops.convert_to_numpy(self.model.predict_on_batch(images))
-        if channels != self.channels:
-            made = made.mean(axis=-1).reshape(count, channels, *made.shape[1:3])
-            made = np.moveaxis(made, 1, -1)
-        return np.clip(made, 0, 1).astype("float32")
+
+        def run(batch):
+            return self.model.predict_on_batch(keras.ops.convert_to_numpy(batch))
+
+        return keras.ops.convert_to_numpy(run_channels(run, images, self.channels))
 
     def refine_unit(self, images: np.ndarray) -> np.ndarray:
         """Enlarge a batch of equal images one by one and average them back to their size.
@@ -157,21 +147,18 @@ class Enhancer:
 
         Rows come in multiples of the scale.
         """
-        channels = 1 if image.ndim == 2 else image.shape[-1]
-        rows, columns = (plan_tiles(n, self.tile, self.overlap) for n in image.shape[:2])
-        scale = self.scale
-        held = np.zeros((0, image.shape[1] * scale, channels), "float32")
+        scale, pixels = self.scale, image.reshape(*image.shape[:2], -1)
+        rows, columns = (_list_tiles(n, self.tile, self.overlap, scale) for n in image.shape[:2])
+        held = np.zeros((0, image.shape[1] * scale, pixels.shape[-1]), "float32")
         first = 0  # the image row that `held` begins at
-        for number, (top, bottom, *fade) in enumerate(rows):
+        for number, (top, bottom, weights) in enumerate(rows):
             grown = np.zeros(((bottom - first) * scale, *held.shape[1:]), "float32")
             grown[: len(held)] = held
             held = grown
-            weights = _fade(bottom - top, *fade, scale)[:, None, None]
-            for left, right, *side_fade in columns:
-                patch = _cut(image, slice(top, bottom), slice(left, right), limits)
-                made = self._enhance_patch(patch)
-                made *= weights
-                made *= _fade(right - left, *side_fade, scale)[None, :, None]
+            for left, right, side_weights in columns:
+                patch = image_to_unit(pixels[top:bottom, left:right], limits)
+                made = self._enhance_patch(patch) * weights[:, None, None]
+                made *= side_weights[None, :, None]
                 held[(top - first) * scale :, left * scale : right * scale] += made
             done = rows[number + 1][0] if number + 1 < len(rows) else bottom
             yield first * scale, held[: (done - first) * scale]
@@ -186,51 +173,12 @@ class Enhancer:
         return made[: height * self.scale, : width * self.scale]
 
 
-def plan_tiles(length: int, tile: int, overlap: int) -> list[tuple[int, int, int, int]]:
-    """Cut an axis into tiles of one length.
-
-    Args:
-        length: Pixels of the axis.
-        tile: Side of a tile; 0 for one tile.
-        overlap: Pixels shared with each neighbour beyond the common border.
-
-    Returns:
-        (start, stop, before, after) a tile; `before` and `after` are the pixels that it shares
-        with its neighbours, 0 at the image's borders. Starts are multiples of 4.
-    """
-    if not tile or length <= tile:
-        return [(0, length, 0, 0)]
-    step = tile - 2 * overlap
-    starts = list(range(0, length - tile, step))
-    starts.append(-(-(length - tile) // GRAIN) * GRAIN)
-    stops = [min(length, start + tile) for start in starts]
-    shared = [stop - start for stop, start in zip(stops, starts[1:], strict=False)]
-    return list(zip(starts, stops, [0, *shared], [*shared, 0], strict=True))
-
-
-def _fade(length: int, before: int, after: int, scale: int) -> np.ndarray:
-    """Weights of a tile along one axis in output pixels; those of neighbours add up to 1.
-
-    Of the shared pixels the outer quarter counts nothing, the inner quarter fully, and the half
-    between rises as a squared sine.
-    """
-    weights = np.ones(length * scale, "float32")
-    for shared, ends in ((before, weights), (after, weights[::-1])):
-        count = shared * scale
-        position = (np.arange(count) + 0.5) / max(1, count)
-        ramp = np.clip(2 * position - 0.5, 0, 1)
-        ends[:count] *= np.sin(0.5 * np.pi * ramp) ** 2
-    return weights
-
-
-def _cut(image: np.ndarray, rows: slice, columns: slice, limits) -> np.ndarray:
-    """A patch as (h, w, C) float32 in [0, 1]."""
-    patch = image[rows, columns]
-    patch = patch[..., None] if patch.ndim == 2 else patch
-    if patch.dtype.kind == "f":
-        low, high = limits
-        return ((patch - low) / max(high - low, 1e-12)).astype("float32")
-    return image_to_unit(patch)
+def _list_tiles(
+    length: int, tile: int, overlap: int, scale: int
+) -> list[tuple[int, int, np.ndarray]]:
+    """(start, stop, weights in output pixels) of an axis' tiles."""
+    plan = keras.ops.convert_to_numpy(plan_tiles(length, tile, overlap)).tolist()
+    return [(*row[:2], keras.ops.convert_to_numpy(make_fade(*row, scale))) for row in plan]
 
 
 def _average_blocks(band: np.ndarray, scale: int) -> np.ndarray:
