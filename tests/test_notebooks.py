@@ -21,7 +21,7 @@ from keras_vaegan.data.image import list_images, read_image
 NAMES = ("train_vaegan", "translate", "brats_modality")
 COMMAND_LINE = re.compile(r"^\s*!\{PYTHON\} -m keras_vaegan\.(\w+) ?(.*)$", re.MULTILINE)
 OTHER_COMMANDS = re.compile(r"^\s*!(?!\{PYTHON\} -m (keras_vaegan\.|pip install ))", re.MULTILINE)
-CELL_SECONDS = 900
+CELL_SECONDS = 1800
 
 
 def read_notebook(repository, name):

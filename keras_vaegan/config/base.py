@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
+from typing_extensions import dataclass_transform
 
 from keras_vaegan.errors import InputError
 
@@ -30,6 +31,7 @@ _LIMITS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 _Kind = TypeVar("_Kind", bound=type)
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
 def frozen_config(kind: _Kind) -> _Kind:
     """Make a class a frozen, checked dataclass that `config_from_dict` knows by its name.
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from skimage.metrics import structural_similarity
-from sklearn.metrics import auc, f1_score, roc_curve
+from sklearn.metrics import auc, f1_score
 
 PSNR_CEILING = 100.0
 LABEL_THRESHOLD = 0.5
@@ -88,8 +88,9 @@ def compute_f1(original: np.ndarray, reconstruction: np.ndarray) -> float | None
     label, predicted = (
         to_gray(image) >= LABEL_THRESHOLD for image in _as_pair(original, reconstruction)
     )
-    labels, predictions, counts = _pool(label, predicted)
-    score = f1_score(labels, predictions, sample_weight=counts, zero_division=np.nan)
+    # Equal pixels count together: scikit-learn sorts what it gets, millions in a minute.
+    counts = np.bincount((2 * label + predicted).ravel(), minlength=4)
+    score = f1_score([0, 0, 1, 1], [0, 1, 0, 1], sample_weight=counts, zero_division=np.nan)
     return None if np.isnan(score) else float(score)
 
 
@@ -103,11 +104,15 @@ def compute_auc_roc(original: np.ndarray, reconstruction: np.ndarray) -> float |
     """
     original, reconstruction = map(to_gray, _as_pair(original, reconstruction))
     levels = np.round(np.clip(reconstruction, 0, 1) * (RANK_LEVELS - 1)).astype("int64")
-    labels, levels, counts = _pool(original >= LABEL_THRESHOLD, levels)
-    if len(np.unique(labels)) < 2:
+    label = original >= LABEL_THRESHOLD
+    falling = [  # numbers of pixels at or above each level, the highest first
+        np.cumsum(np.bincount(levels[chosen], minlength=RANK_LEVELS)[::-1])
+        for chosen in (~label, label)
+    ]
+    if not (falling[0][-1] and falling[1][-1]):
         return None
-    false, true, _ = roc_curve(labels, levels, sample_weight=counts, drop_intermediate=False)
-    return min(1.0, float(auc(false, true)))  # sums may end a rounding above 1
+    rates = [np.concatenate([[0.0], counts / counts[-1]]) for counts in falling]
+    return float(auc(*rates))
 
 
 def compute_auc_roc_per_image(original: np.ndarray, reconstruction: np.ndarray) -> dict:
@@ -138,13 +143,3 @@ def _as_pair(original: np.ndarray, reconstruction: np.ndarray) -> tuple[np.ndarr
 def to_gray(images: np.ndarray) -> np.ndarray:
     """(N, H, W[, C]) -> (N, H, W)."""
     return images.mean(axis=-1) if images.ndim == 4 else images
-
-
-def _pool(label: np.ndarray, level: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pixels of one label and level taken together: (K,) labels, levels and their numbers.
-
-    Scikit-learn sorts what it gets: millions of pixels take it a minute, these a moment.
-    """
-    counts = np.bincount((label * RANK_LEVELS + level).ravel())
-    found = np.flatnonzero(counts)
-    return found // RANK_LEVELS, found % RANK_LEVELS, counts[found]

@@ -20,7 +20,7 @@ from keras_vaegan.training.distribution import check_global_batch, find_cluster,
 HERE = Path(__file__).parent
 FAMILIES = ("vae", "resnet", "rrdbnet", "modality")
 TOLERANCE = 2e-4  # see `compare_roughly` in tiny.py
-LIMIT = 400
+GUARD = 1800  # seconds after which something hangs
 
 
 def start(*command, **environment) -> subprocess.Popen:
@@ -35,7 +35,7 @@ def start(*command, **environment) -> subprocess.Popen:
 
 def finish(process: subprocess.Popen, status: int = 0) -> str:
     """Wait for a process and check its exit status."""
-    output, _ = process.communicate(timeout=LIMIT)
+    output, _ = process.communicate(timeout=GUARD)
     assert process.returncode == status, output[-3000:]
     return output
 
@@ -51,24 +51,35 @@ def finish_all(workers: list[subprocess.Popen]) -> None:
             worker.communicate()
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("images")
-    write_phantom_folders(folder, PhantomSet(count=12, size=32))
-    return folder
+def wait_for(path: Path, processes: list[subprocess.Popen]) -> None:
+    """Wait until a file is there."""
+    begin = time.monotonic()
+    while not path.exists():
+        assert time.monotonic() - begin < GUARD
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.02)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The state that a worker kept."""
+    return dict(np.load(path))
+
+
+def find_difference(first: Path, second: Path) -> float:
+    """Largest difference of two states, all slots and image pools included."""
+    one, two = read_arrays(first), read_arrays(second)
+    assert set(one) == set(two)
+    return max(float(np.abs(one[name] - two[name]).max()) for name in one)
 
 
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cases") / "set"
-    phantom.main(["--out", str(folder), "--kind", "brats", "--count", "4", "--size", "32"])
-    return folder
-
-
-@pytest.fixture
-def data(family, images, cases):
-    """What a family is trained on."""
-    return cases if family == "modality" else images
+def data(tmp_path_factory):
+    """Images for three families, cases for the fourth: `worker.py`'s IMAGES+CASES."""
+    folder = tmp_path_factory.mktemp("data")
+    write_phantom_folders(folder / "images", PhantomSet(count=12, size=32))
+    settings = ["--out", folder / "cases", "--kind", "brats", "--count", 4, "--size", 32]
+    phantom.main([str(part) for part in settings])
+    return f"{folder / 'images'}+{folder / 'cases'}"
 
 
 # -- one machine -------------------------------------------------------------------------------
@@ -101,15 +112,16 @@ def find_ports(count: int) -> list[int]:
     return ports
 
 
-def start_workers(family: str, folder: Path, *options) -> list[subprocess.Popen]:
+def start_workers(*arguments) -> list[subprocess.Popen]:
     """Two workers on the loopback."""
     cluster = {"worker": [f"127.0.0.1:{port}" for port in find_ports(2)]}
+    tasks = [{"type": "worker", "index": index} for index in range(2)]
     return [
         start(
-            HERE / "worker.py", family, folder / f"worker{index}.npz", *options,
-            TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
+            HERE / "worker.py", *arguments,
+            TF_CONFIG=json.dumps({"cluster": cluster, "task": task}),
         )
-        for index in range(2)
+        for task in tasks
     ]  # fmt: skip
 
 
@@ -129,68 +141,53 @@ def test_slurm_tells_the_workers_their_places(monkeypatch):
 
 
 @pytest.mark.slow
-def test_two_workers_train_under_slurm(images, tmp_path):
+def test_two_workers_train_under_slurm(data, tmp_path):
     slurm = {**SLURM, "SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_TASKS_PER_NODE": "2"}
-    options = ["--data", images, "--steps", "2", "--out", tmp_path / "run"]
-    finish_all([
-        start(
-            HERE / "worker.py", "rrdbnet", tmp_path / f"worker{index}.npz", *options, **slurm
-            | {"SLURM_PROCID": str(index)},
-        )
-        for index in range(2)
-    ])  # fmt: skip
-    assert compare(tmp_path / "worker0.npz", tmp_path / "worker1.npz") == 0
+    command = [HERE / "worker.py", "rrdbnet", tmp_path, data, "--steps", 2]
+    finish_all([start(*command, **slurm | {"SLURM_PROCID": str(index)}) for index in range(2)])
+    assert find_difference(tmp_path / "rrdbnet.0.npz", tmp_path / "rrdbnet.1.npz") == 0
 
 
-def compare(first: Path, second: Path) -> float:
-    """Largest difference of two states, all slots and image pools included."""
-    one, two = np.load(first), np.load(second)
-    assert set(one.files) == set(two.files)
-    return max(float(np.abs(one[name] - two[name]).max()) for name in one.files)
+@pytest.fixture(scope="module")
+def two_and_one(data, tmp_path_factory):
+    """Every family trained by two workers, and by one process: the two folders."""
+    two, one = (tmp_path_factory.mktemp(name) for name in ("two", "one"))
+    finish_all(start_workers(",".join(FAMILIES), two, data, "--steps", 2))
+    finish(start(HERE / "worker.py", ",".join(FAMILIES), one, data, "--steps", 2))
+    return two, one
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
-def test_two_workers_agree_with_each_other_and_with_one_process(family, data, tiny, tmp_path):
-    options = ["--data", data, "--steps", "2"]
-    finish_all(start_workers(family, tmp_path, *options, "--out", tmp_path / "two"))
-    assert compare(tmp_path / "worker0.npz", tmp_path / "worker1.npz") == 0
-    alone = [HERE / "worker.py", family, tmp_path / "one.npz", *options, "--out", tmp_path / "one"]
-    finish(start(*alone))
+def test_two_workers_agree_with_each_other_and_with_one_process(two_and_one, family, tiny):
+    two, one = two_and_one
+    assert find_difference(two / f"{family}.0.npz", two / f"{family}.1.npz") == 0
     difference = tiny.compare_roughly(
-        dict(np.load(tmp_path / "worker0.npz")), dict(np.load(tmp_path / "one.npz"))
+        read_arrays(two / f"{family}.0.npz"), read_arrays(one / f"{family}.0.npz")
     )
     print(f"{family}: two workers against one process {difference:.1e}")
     assert difference <= TOLERANCE
-    assert (tmp_path / "two" / "state" / "state.h5").exists()  # the chief's, once
-    lines = (tmp_path / "two" / "logs" / "history.csv").read_text().splitlines()
+    assert (two / family / "state" / "state.h5").exists()  # the chief's, once
+    lines = (two / family / "logs" / "history.csv").read_text().splitlines()
     assert len(lines) == 2
 
 
 @pytest.mark.slow
-def test_a_killed_worker_resumes_to_the_same_weights(images, tmp_path):
-    common = ["rrdbnet", tmp_path, "--data", images, "--deterministic", "--steps", "12"]
-    finish_all(start_workers(*common, "--out", tmp_path / "whole"))
-    (tmp_path / "worker0.npz").rename(tmp_path / "whole.npz")
-    run = tmp_path / "run"
-    workers = start_workers(*common, "--out", run)
-    wait_for(run / "state" / "state.h5", workers)
+def test_killed_workers_resume_to_the_same_weights(data, tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for folder in (whole, cut):
+        folder.mkdir()
+    options = [data, "--deterministic", "--steps", 12]
+    finish_all(start_workers("rrdbnet", whole, *options))
+    workers = start_workers("rrdbnet", cut, *options)
+    wait_for(cut / "rrdbnet" / "state" / "state.h5", workers)
     for worker in workers[::-1]:
         assert worker.poll() is None
         worker.kill()
         worker.communicate()
-    finish_all(start_workers(*common, "--out", run, "--resume"))
+    finish_all(start_workers("rrdbnet", cut, *options, "--resume"))
     for index in range(2):
-        assert compare(tmp_path / f"worker{index}.npz", tmp_path / "whole.npz") == 0
-
-
-def wait_for(path: Path, processes: list[subprocess.Popen]) -> None:
-    """Wait until a file is there."""
-    begin = time.monotonic()
-    while not path.exists():
-        assert time.monotonic() - begin < LIMIT
-        assert all(process.poll() is None for process in processes)
-        time.sleep(0.02)
+        assert find_difference(whole / "rrdbnet.0.npz", cut / f"rrdbnet.{index}.npz") == 0
 
 
 # -- surviving ---------------------------------------------------------------------------------
@@ -198,34 +195,36 @@ def wait_for(path: Path, processes: list[subprocess.Popen]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("family", "strategy"),
-    [("resnet", "single"), ("vae", "mirrored"), ("rrdbnet", "mirrored"), ("modality", "mirrored")],
+    ("family", "devices"), [("resnet", ""), ("vae", "2"), ("modality", "2")], ids=str
 )
-def test_a_killed_run_resumes_bit_for_bit(family, strategy, data, tmp_path):
+def test_a_killed_run_resumes_bit_for_bit(family, devices, data, tmp_path):
     """kill -9 after a saved state, --resume, against the whole run."""
-    worker = [HERE / "worker.py", family]
-    common = ["--data", data, "--deterministic", "--strategy", strategy, "--steps", 6]
-    devices = {"LOGICAL_CPUS": "2" if strategy == "mirrored" else ""}
-    finish(start(*worker, tmp_path / "whole.npz", *common, "--out", tmp_path / "a", **devices))
-    run = tmp_path / "b"
-    process = start(*worker, tmp_path / "x.npz", *common, "--out", run, **devices)
-    wait_for(run / "state" / "state.h5", [process])
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for folder in (whole, cut):
+        folder.mkdir()
+    strategy = "mirrored" if devices else "single"
+    options = [data, "--deterministic", "--strategy", strategy, "--steps", 6]
+
+    def run(folder, *more) -> subprocess.Popen:
+        command = [HERE / "worker.py", family, folder, *options, *more]
+        return start(*command, LOGICAL_CPUS=devices)
+
+    finish(run(whole))
+    process = run(cut)
+    wait_for(cut / family / "state" / "state.h5", [process])
     process.kill()
     process.communicate()
-    finish(start(*worker, tmp_path / "part.npz", *common, "--out", run, "--resume", **devices))
-    assert not (tmp_path / "x.npz").exists()
-    difference = compare(tmp_path / "whole.npz", tmp_path / "part.npz")
+    assert not (cut / f"{family}.0.npz").exists()
+    finish(run(cut, "--resume"))
+    difference = find_difference(whole / f"{family}.0.npz", cut / f"{family}.0.npz")
     print(f"{family} {strategy}: largest difference after kill and resume {difference}")
     assert difference == 0
 
 
 @pytest.mark.slow
-def test_sigterm_saves_and_has_its_own_status(images, tmp_path):
-    process = start(
-        HERE / "worker.py", "rrdbnet", tmp_path / "x.npz", "--data", images, "--steps", 100_000,
-        "--out", tmp_path / "run",
-    )  # fmt: skip
-    wait_for(tmp_path / "run" / "state" / "state.h5", [process])
+def test_sigterm_saves_and_has_its_own_status(data, tmp_path):
+    process = start(HERE / "worker.py", "rrdbnet", tmp_path, data, "--steps", 100_000)
+    wait_for(tmp_path / "rrdbnet" / "state" / "state.h5", [process])
     process.send_signal(signal.SIGTERM)
     assert "saved" in finish(process, 128 + signal.SIGTERM)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_vaegan.phantom.rendering import PhantomSet, write_phantom_folders
-from keras_vaegan.systems.registry import build_trainer
+from keras_vaegan.systems.registry import build_trainer, find_system
 from keras_vaegan.training.run import train_run
 from keras_vaegan.training.state import load_run_state, save_run_state
 
@@ -25,10 +25,10 @@ def test_bfloat16_training_follows_float32(tiny, tmp_path):
     curves = {}
     for precision in ("float32", "mixed_bfloat16"):
         config = dataclasses.replace(
-            tiny.VAE, precision=precision, steps=60, steps_per_epoch=10, batch_size=2
+            tiny.VAE, precision=precision, steps=60, validate_every=10, batch_size=2
         )
         out = tmp_path / precision
-        train_run(config, tmp_path / "images", out)
+        train_run(find_system(config), config, tmp_path / "images", out)
         with (out / "logs" / "history.csv").open() as file:
             curves[precision] = list(csv.DictReader(file))
     for name in SHARED:

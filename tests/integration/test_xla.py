@@ -1,7 +1,6 @@
 """Training steps compile under XLA and give the update of the plain step."""
 
 import os
-import time
 
 import keras
 import numpy as np
@@ -29,7 +28,7 @@ TOLERANCE = 1e-2  # of the largest update of a weight
 
 
 def train_once(tiny, config, stage, jit_compile: bool):
-    """One step of plain gradient descent. Returns (changes by name, compile seconds, trainer)."""
+    """One step of plain gradient descent. Returns the changes by name."""
     trainer = build_trainer(config)
     count = 2 if hasattr(trainer, "g_optimizer") else 1
     optimizers = [keras.optimizers.SGD(1e-2) for _ in range(count)]
@@ -37,26 +36,21 @@ def train_once(tiny, config, stage, jit_compile: bool):
     if stage:
         trainer.set_stage(stage)
     before = tiny.read_state(trainer)
-    begin = time.perf_counter()
     trainer.train_on_batch(tiny.make_batch(config, 0))
-    seconds = time.perf_counter() - begin
     after = tiny.read_state(trainer)
-    return {name: after[name] - before[name] for name in after}, seconds, trainer
+    return {name: after[name] - before[name] for name in after}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "stage"), STAGES, ids=[f"{n}-{s}" if s else n for n, s in STAGES])
 def test_the_step_of_a_preset_compiles_under_xla(tiny, name, stage):
     config = tiny.shrink(get_preset(name))
-    plain, plain_seconds, _ = train_once(tiny, config, stage, jit_compile=False)
-    compiled, seconds, trainer = train_once(tiny, config, stage, jit_compile=True)
+    plain = train_once(tiny, config, stage, jit_compile=False)
+    compiled = train_once(tiny, config, stage, jit_compile=True)
     networks = [key for key in plain if key[:2] in ("g_", "d_", "ne") and "optimizer" not in key]
     largest = max(np.abs(plain[key]).max() for key in networks)
     difference = max(np.abs(plain[key] - compiled[key]).max() for key in networks)
-    print(
-        f"{name} {stage or ''}: XLA {seconds:.0f} s, plain {plain_seconds:.0f} s to the first "
-        f"step; difference {difference:.1e} of updates up to {largest:.1e}"
-    )
+    print(f"{name} {stage or ''}: difference {difference:.1e} of updates up to {largest:.1e}")
     assert largest > 0 and difference <= TOLERANCE * largest
 
 

@@ -1,23 +1,26 @@
-"""One process of a tiny training run: `train` on a preset of tiny.py, then the state to a file.
+"""One process of tiny training runs: `train` on presets of tiny.py, then their states to files.
 
-    python worker.py FAMILY STATE.npz TRAIN-OPTIONS...
+    python worker.py FAMILY[,FAMILY...] FOLDER TRAIN-OPTIONS...
 
-With TF_CONFIG in the environment it is one of several workers, with LOGICAL_CPUS=2 it has two.
+Each family trains in turn; its run lies in FOLDER/FAMILY, its state in FOLDER/FAMILY.N.npz, N the
+worker's number. "IMAGES" in --data may be followed by "+CASES", where modality finds its data. With
+TF_CONFIG in the environment it is one of several workers, with LOGICAL_CPUS=2 it has two devices.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 
-def main(family: str, state: Path, options: list[str]) -> int:
-    """Register the tiny preset, train, keep the state."""
+def main(families: list[str], folder: Path, data: str, options: list[str]) -> int:
+    """Register the tiny presets, train each, keep the states."""
     from tiny import TINY, read_state
 
     from keras_vaegan.commands import train
@@ -31,14 +34,24 @@ def main(family: str, state: Path, options: list[str]) -> int:
         tf.config.set_logical_device_configuration(
             tf.config.list_physical_devices("CPU")[0], devices
         )
-    PRESETS["tiny"] = lambda: TINY[family]
+    number = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {}).get("index", 0)
+    number = os.environ.get("SLURM_PROCID", number)
+    images, _, cases = data.partition("+")
+    for family in families:
+        PRESETS["tiny"] = lambda family=family: TINY[family]
 
-    def keep_state(self, logs=None):
-        np.savez(state, **{k.replace("/", "|"): v for k, v in read_state(self.model).items()})
+        def keep_state(self, logs=None, family=family):
+            arrays = {k.replace("/", "|"): v for k, v in read_state(self.model).items()}
+            np.savez(folder / f"{family}.{number}.npz", **arrays)
 
-    StopOnSignalOrLimit.on_train_end = keep_state
-    return train.main(["--preset", "tiny", *options])
+        StopOnSignalOrLimit.on_train_end = keep_state
+        source = cases if family == "modality" else images
+        places = ["--data", source, "--out", str(folder / family)]
+        status = train.main(["--preset", "tiny", *places, *options])
+        if status:
+            return status
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:]))
+    sys.exit(main(sys.argv[1].split(","), Path(sys.argv[2]), sys.argv[3], sys.argv[4:]))

@@ -221,7 +221,7 @@ np.savez(folder + "/out.npz", **outputs)
         [sys.executable, "-c", script, str(tmp_path), *configs],
         check=True,
         env=environment,
-        timeout=300,
+        timeout=1800,
     )
     theirs = np.load(tmp_path / "out.npz")
     np.testing.assert_allclose(theirs["0_0"], np.array(model(image)), atol=1e-4)

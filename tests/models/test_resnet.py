@@ -276,7 +276,7 @@ np.savez(folder + "/out.npz", **outputs)
     configs = [json.dumps(config_to_dict(c)) for c in (TINY, TINY_JUDGE)]
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", script, str(tmp_path), *configs]
-    subprocess.run(command, check=True, env=environment, timeout=300)
+    subprocess.run(command, check=True, env=environment, timeout=1800)
     theirs = np.load(tmp_path / "out.npz")
     for index, model in enumerate(models):
         np.testing.assert_allclose(theirs[str(index)], np.array(model(image)), atol=1e-4)
