@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from keras_vaegan.commands import evaluate
 from keras_vaegan.data.image import read_image
+from keras_vaegan.systems.cyclegan.system import CycleGANSystem
+from keras_vaegan.systems.modality.system import ModalitySystem
+from keras_vaegan.systems.registry import get_preset
+from keras_vaegan.systems.super_resolution.system import SuperResolutionSystem
+from keras_vaegan.training.run_folder import write_run_config
+from keras_vaegan.weights.names import MODALITY_FILE, RRDBNET_FILE
 
 
 def test_evaluate_writes_the_contracted_files(weights, phantom, tmp_path):
@@ -48,3 +56,35 @@ def test_evaluate_refuses_bad_input(weights, phantom, tmp_path, expect_refusal):
         "--out", tmp_path / "o",
     )  # fmt: skip
     assert "is no folder" in line
+
+
+@pytest.mark.parametrize(
+    ("files", "system"),
+    [
+        ((MODALITY_FILE,), ModalitySystem),
+        ((RRDBNET_FILE,), SuperResolutionSystem),
+        ((RRDBNET_FILE, "g_source_weights.h5"), CycleGANSystem),  # as the published weights
+        (("best/modality_unet_weights.h5",), ModalitySystem),
+    ],
+)
+def test_a_folders_files_tell_its_system(tmp_path, files, system):
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert isinstance(evaluate.find_weights_system(tmp_path), system)
+
+
+def test_a_runs_config_tells_its_system(tmp_path):
+    write_run_config(tmp_path, get_preset("rrdbnet_x4"))
+    (tmp_path / "state").mkdir()
+    (tmp_path / MODALITY_FILE).write_bytes(b"")
+    assert isinstance(evaluate.find_weights_system(tmp_path), SuperResolutionSystem)
+
+
+def test_only_a_cyclegan_takes_an_enhancer(tmp_path, expect_refusal):
+    (tmp_path / RRDBNET_FILE).write_bytes(b"")
+    line = expect_refusal(
+        evaluate.main, "--weights", tmp_path, "--data", tmp_path, "--out", tmp_path / "o",
+        "--enhance", tmp_path,
+    )  # fmt: skip
+    assert "with a CycleGAN's weights only" in line
