@@ -60,7 +60,7 @@ def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evalu
     Raises:
         InputError: bad weights, data or options.
     """
-    from keras_vaegan.systems.super_resolution.data import find_pictures, load_pictures
+    from keras_vaegan.systems.super_resolution.crops import find_pictures, load_pictures
     from keras_vaegan.systems.super_resolution.enhancer import Enhancer
 
     get_protocol(options.protocol)

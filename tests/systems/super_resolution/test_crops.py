@@ -10,7 +10,7 @@ from keras_vaegan.data.image import write_image
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.registry import get_preset
 from keras_vaegan.systems.super_resolution.config import DegradationConfig, SuperResolutionConfig
-from keras_vaegan.systems.super_resolution.data import (
+from keras_vaegan.systems.super_resolution.crops import (
     centre_crops,
     find_pictures,
     load_pictures,
