@@ -54,8 +54,9 @@ def call_compiled(function: Callable, arguments: tuple, options: dict):
 @functools.lru_cache(maxsize=64)
 def _compile(function: Callable, specs: tuple, options: tuple):
     """A graph of a function for arrays of any size."""
-    function = functools.partial(function, **dict(options))
-    return tf.function(function, input_signature=specs, autograph=False)
+    bound = functools.partial(function, **dict(options))
+    # A method's `self` is an argument as any other: TensorFlow must not see its name.
+    return tf.function(lambda *args: bound(*args), input_signature=specs, autograph=False)
 
 
 def compile_function(function: Callable):
