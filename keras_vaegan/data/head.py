@@ -17,6 +17,7 @@ STEP = 4  # between the pixels at which pieces are told apart; less than the ope
 REACH = 2  # of the opening, and of the averages that smooth: squares of 2 % of the frame
 LEVELS = 256
 THRESHOLD_SHARE = 0.35
+SMALLEST_SPAN = 1e-3  # of the brightest value, for a picture that is not blank
 SMALLEST_SHARE = 0.02  # of the frame, for the head's area
 
 
@@ -55,13 +56,16 @@ def find_foreground(pictures):
     """
     low = ops.min(pictures, axis=(1, 2), keepdims=True)
     span = ops.max(pictures, axis=(1, 2), keepdims=True) - low
-    scaled = (pictures - low) * ((LEVELS - 1) / ops.maximum(span, 1e-12))
+    # Rounding makes a blank picture's pixels differ a little.
+    least = SMALLEST_SPAN * ops.maximum(ops.abs(low + span), ops.abs(low))
+    scaled = (pictures - low) * ((LEVELS - 1) / ops.maximum(ops.maximum(span, least), 1e-12))
     smooth = scaled
     for _ in range(2):
         smooth = _join_near(ops.add, smooth, REACH, "reflect") / (2 * REACH + 1) ** 2
     levels = ops.floor(smooth[:, ::STEP, ::STEP] + 0.5)
     threshold = find_otsu_threshold(ops.reshape(levels, (-1, (SIDE // STEP) ** 2)))
-    mask = ops.cast(smooth > THRESHOLD_SHARE * threshold[:, None, None], "float32")
+    cut = ops.maximum(THRESHOLD_SHARE * threshold, 0.5)[:, None, None]
+    mask = ops.cast(smooth > cut, "float32")
     eroded = 1 - _join_near(ops.maximum, 1 - mask, REACH)
     return _join_near(ops.maximum, eroded, REACH)
 

@@ -67,14 +67,14 @@ class Limits(NamedTuple):
     span: Any
 
 
-def prepare_images(images, data: DataConfig, partners=None) -> tuple[Any, Placement, Limits]:
+def prepare_images(images, partners=None, *, data: DataConfig) -> tuple[Any, Placement, Limits]:
     """Images of any size and type -> the network's squares.
 
     Args:
         images: (N, H, W, 1 or 3), uint8, uint16 or float32; larger is brighter.
-        data: Size, channels and placement.
         partners: Other pictures of the same anatomy and field of view, in any number of pixels:
             the box of align="head" then holds the heads of both, so that the two stay in register.
+        data: Size, channels and placement.
 
     Returns:
         (squares, placement, limits): (N, S, S, data.channels) float32 in [0, 1], and the way back.
@@ -113,7 +113,7 @@ def restore_images(squares, placement: Placement, limits: Limits, channels, dtyp
 
 def fit_images(images, partners=None, *, data: DataConfig):
     """`prepare_images` for images that stay in their integer type: (N, S, S, data.channels)."""
-    squares, _, limits = prepare_images(images, data, partners)
+    squares, _, limits = prepare_images(images, partners, data=data)
     return unit_to_images(squares, limits, keras.backend.standardize_dtype(images.dtype))
 
 

