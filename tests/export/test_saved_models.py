@@ -67,7 +67,7 @@ def exported(tmp_path_factory):
 
 def test_a_generator_without_latent(tmp_path):
     """A ResNet: no signature for samples, batches of any size."""
-    config = ResnetGeneratorConfig(32, filters=(4, 8), kernel_size=3, num_residual_blocks=1)
+    config = ResnetGeneratorConfig(32, filters=(4, 8), num_residual_blocks=1)
     model = build_resnet_generator(config)
     record = WeightsRecord(config, dataclasses.replace(make_record().data, align="none"))
     save_legacy_h5(model, tmp_path / "g_source_weights.h5", record)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from keras_vaegan.commands import enhance, evaluate, translate
-from keras_vaegan.config.base import resize_config
 from keras_vaegan.config.networks import RRDBNetConfig
 from keras_vaegan.data.image import read_image, write_image
 from keras_vaegan.errors import InputError
@@ -15,7 +14,8 @@ from keras_vaegan.models.rrdbnet import build_rrdbnet
 from keras_vaegan.phantom.rendering import PhantomSet, write_phantom_folders
 from keras_vaegan.systems.cyclegan.trainer import CycleGAN
 from keras_vaegan.systems.registry import get_preset
-from keras_vaegan.systems.super_resolution.enhancer import Enhancer, _fade, plan_tiles
+from keras_vaegan.systems.super_resolution.enhancer import Enhancer
+from keras_vaegan.systems.super_resolution.tiles import make_fade, plan_tiles
 from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 
 TINY = RRDBNetConfig(num_features=8, num_blocks=1, growth_channels=4)
@@ -57,10 +57,10 @@ def files(tmp_path_factory):
 def test_tiles_cover_every_pixel_with_weights_that_add_up_to_one(tile):
     for length in [1, 5, *range(tile[0] - 3, 3 * tile[0], 7), 1000]:
         total = np.zeros(length * 2)
-        tiles = plan_tiles(length, *tile)
+        tiles = np.array(plan_tiles(length, *tile))
         for start, stop, before, after in tiles:
             assert start % 4 == 0 and 0 < stop - start <= tile[0]
-            total[2 * start : 2 * stop] += _fade(stop - start, before, after, 2)
+            total[2 * start : 2 * stop] += make_fade(start, stop, before, after, 2)
         np.testing.assert_allclose(total, 1, atol=1e-6)
     assert len(plan_tiles(1000, 0, 0)) == 1
 
@@ -181,9 +181,10 @@ def test_enhance_refuses_bad_input(files, tmp_path, capsys):
 
 
 def make_cyclegan():
-    config = resize_config(get_preset("demo"), 32)
+    config = get_preset("demo")
     return dataclasses.replace(
         config,
+        data=dataclasses.replace(config.data, image_size=32),
         generator=dataclasses.replace(
             config.generator, filters=(8, 8, 16), num_residual_blocks=(0, 0, 1)
         ),
