@@ -52,6 +52,7 @@ def translate(options: TranslateOptions) -> int:
         from keras_vaegan.systems.super_resolution.enhancer import Enhancer
 
         translator = Translator.load(options.weights, options.direction)
+        translator.check_samples(options.samples)
         enhancer = options.enhance and Enhancer.load(options.enhance)
 
         return lambda image: translator.translate(
