@@ -95,7 +95,9 @@ def import_tensorflow() -> None:
         os.environ.setdefault(name, value)
     if "tensorflow" not in sys.modules:
         with hold_back_stderr():
-            import tensorflow  # noqa: F401
+            import tensorflow
+
+        tensorflow.get_logger().setLevel("ERROR")  # it warns of every new image size
 
 
 @contextmanager

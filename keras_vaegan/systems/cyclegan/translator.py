@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 import keras
 import numpy as np
@@ -23,10 +24,18 @@ from keras_vaegan.errors import InputError
 from keras_vaegan.interop.keras_h5.load import check_generator, load_network
 from keras_vaegan.kernels import call_compiled, compile_function
 from keras_vaegan.models.latent import find_latent_model
-from keras_vaegan.systems.super_resolution.enhancer import Enhancer
 from keras_vaegan.weights.names import find_weight_file
 
 DEFAULT_SIDE = 256
+
+
+class SupportsEnlarging(Protocol):
+    """What the translator asks of a super-resolution, as its `Enhancer` offers it."""
+
+    scale: int
+
+    def enhance_unit(self, images: np.ndarray) -> np.ndarray:
+        """(N, H, W, C) float32 in [0, 1] -> the same, `scale` times as large along each axis."""
 
 
 class Translator:
@@ -127,7 +136,7 @@ class Translator:
         self,
         image: np.ndarray,
         samples: int = 0,
-        enhancer: Enhancer | None = None,
+        enhancer: SupportsEnlarging | None = None,
         resize_back: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Translate one image of any size.
