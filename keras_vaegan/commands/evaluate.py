@@ -1,4 +1,4 @@
-"""Judge trained weights: `python -m keras_vaegan.evaluate --weights RUN --data DIR --out DIR`."""
+"""Evaluate weights: `python -m keras_vaegan.evaluate --weights RUN --data DIR --out DIR`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def evaluate(options: EvaluateOptions) -> int:
     import_tensorflow()
     from keras_vaegan.systems.super_resolution.enhancer import Enhancer
 
-    enhance = options.enhance and Enhancer.load(options.enhance).refine_unit
+    enhance = options.enhance and Enhancer.load(options.enhance).enhance_same_size
     chosen = EvaluationOptions(options.protocol, options.limit, options.seed, enhance)
     result = system.evaluate(options.weights, options.data, chosen)
     print(*result.summary, sep="\n")

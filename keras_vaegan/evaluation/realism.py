@@ -122,7 +122,7 @@ def compute_realism_gap(
 def evaluate_realism(
     generated: np.ndarray, real: np.ndarray, untranslated: np.ndarray, seed: int = 0
 ) -> dict:
-    """Judge a set of translations against real images of their modality.
+    """Compare a set of translations with real images of their modality.
 
     All images are compared as they are stored, in 8 bits: a network's black is never quite 0,
     and normalised gradients would take what no file keeps for structure.

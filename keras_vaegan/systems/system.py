@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Validation:
-    """What judging a trainer in the middle of its run gave.
+    """What a validation in the middle of a run gave.
 
     Attributes:
         row: Columns of history.csv; "val_score" (higher is better) chooses `best/`. Empty where
@@ -46,7 +46,7 @@ class TrainingData(Protocol):
         """Endless stream of global batches from step `done` on."""
 
     def validate(self, trainer: Trainer) -> Validation:
-        """Judge the trainer's current weights on what was held back."""
+        """Validate the trainer's current weights on what was held back."""
 
     def write_records(self, out: Path) -> None:
         """Write what a resume needs to know of the data into the run folder."""
@@ -54,7 +54,7 @@ class TrainingData(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The result of judging trained weights.
+    """The result of evaluating trained weights.
 
     Attributes:
         metrics: JSON-ready figures with their definitions.
@@ -71,7 +71,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """How trained weights are judged.
+    """How trained weights are evaluated.
 
     Attributes:
         protocol: Name of the metric definitions.
@@ -110,7 +110,7 @@ class Exportable:
 
 
 class System:
-    """One system: a network or several, how they are trained, used, judged and exported.
+    """One system: a network or several, how they are trained, used, evaluated and exported.
 
     Attributes:
         config_type: Config of its runs.
@@ -119,7 +119,7 @@ class System:
         weight_files: Name of the weight file of each role, in a run folder and in `best/`.
         options: The options of `train` that only some systems have, and the field of the run's
             config that each sets, such as {"align": "data.align"}.
-        takes_enhancer: Whether `evaluate` also judges images after a super-resolution.
+        takes_enhancer: Whether `evaluate` also evaluates images after a super-resolution.
     """
 
     config_type: ClassVar[type]
@@ -146,7 +146,7 @@ class System:
         return [("", config.steps)]
 
     def evaluate(self, weights: Path, data: Path, options: EvaluationOptions) -> Evaluation:
-        """Judge the weights of a folder on test data.
+        """Evaluate the weights of a folder on test data.
 
         Args:
             weights: Run folder, or folder of published weight files.

@@ -1,4 +1,4 @@
-"""The data of a CycleGAN run: two folders of images, some held back to judge both directions."""
+"""The data of a CycleGAN run: two folders of images, some held back to validate both directions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class TrainingImages:
         )
 
     def validate(self, trainer: CycleGAN) -> Validation:
-        """Judge both directions on the held-back images.
+        """Validate both directions on the held-back images.
 
         By default the score is the mean honest-cycle SSIM less the mean realism gap of both
         directions: a network that copies its input scores about 0, and so does one that forgets

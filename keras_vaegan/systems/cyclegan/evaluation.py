@@ -1,4 +1,4 @@
-"""Everything a two-way translator is judged by, computed from two plain functions."""
+"""Every figure of a two-way translator, computed from two plain functions."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class TranslationResult:
 
 
 def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evaluation:
-    """Judge both generators of a folder of weights on a test set; as `System.evaluate`.
+    """Evaluate both generators of a folder of weights on a test set; as `System.evaluate`.
 
     Raises:
         InputError: bad weights, data or options.
@@ -152,9 +152,9 @@ def evaluate_translation(
     pairs: list[tuple[int, int]] | None = None,
     seed: int = 0,
     protocol: str = "unit",
-    refine: Callable[[np.ndarray], np.ndarray] | None = None,
+    enhance: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> TranslationResult:
-    """Judge both directions: cycle, honest cycle, realism and, where truth exists, error.
+    """Evaluate both directions: cycle, honest cycle, realism and, where truth exists, error.
 
     Args:
         to_ct: MRI batch -> CT batch, both (N, S, S, C) float32 in [0, 1].
@@ -165,7 +165,7 @@ def evaluate_translation(
             there are none.
         seed: Seed of the honest cycle's noise and the realism splits.
         protocol: Name of the metric definitions.
-        refine: Super-resolution that keeps a batch's shape (enlarged and averaged back), for
+        enhance: Super-resolution that keeps a batch's shape (enlarged and averaged back), for
             "cycle_enhanced": the published "original vs high-resolution" figures.
 
     Returns:
@@ -187,7 +187,7 @@ def evaluate_translation(
         "n_ct": len(ct),
         "n_mri": len(mri),
         "cycle": compare("cycle"),
-        "cycle_enhanced": refine and compare("cycle", refine),
+        "cycle_enhanced": enhance and compare("cycle", enhance),
         "honest_cycle": compare("honest"),
         "realism": {
             "ct": evaluate_realism(images["mri"]["translation"], ct, mri, seed),

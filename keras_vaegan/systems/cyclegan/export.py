@@ -73,8 +73,8 @@ class TranslationModule(tf.Module):
         """(N, H, W, C) -> {"translation"}: the same shape and type, by the latent's mean."""
         images = check_images(images, SMALLEST_SIDE)
         unit, limits = images_to_unit(images)
-        made = self._translate_unit(unit)
-        return {"translation": unit_to_images(made, limits, images.dtype.name)}
+        generated = self._translate_unit(unit)
+        return {"translation": unit_to_images(generated, limits, images.dtype.name)}
 
     def _translate_with_uncertainty(self, images, samples):
         """(N, H, W, C), () -> {"mean", "standard_deviation"} of latent samples.
@@ -92,8 +92,8 @@ class TranslationModule(tf.Module):
     def _translate_unit(self, unit):
         """(N, H, W, C) in [0, 1] -> the same, translated."""
         squares, placement = place_images(unit, self.data)
-        made = self._run_batches(self.translator.run, squares)
-        return match_channels(placement.restore(made), tf.shape(unit)[3])
+        generated = self._run_batches(self.translator.run, squares)
+        return match_channels(placement.restore(generated), tf.shape(unit)[3])
 
     def _sample_unit(self, unit, samples):
         """(N, H, W, C) in [0, 1] -> mean of the samples, and their deviation (N, H, W, 1)."""
@@ -104,9 +104,9 @@ class TranslationModule(tf.Module):
             return self.translator.run(batch, tf.cast(seed, tf.int64))
 
         def summarise(square):
-            made = self._run_batches(draw, tf.repeat(square[None], samples, axis=0))
-            deviation = tf.reduce_mean(tf.math.reduce_std(made, axis=0), -1, keepdims=True)
-            return tf.concat([tf.reduce_mean(made, axis=0), deviation], axis=-1)
+            generated = self._run_batches(draw, tf.repeat(square[None], samples, axis=0))
+            deviation = tf.reduce_mean(tf.math.reduce_std(generated, axis=0), -1, keepdims=True)
+            return tf.concat([tf.reduce_mean(generated, axis=0), deviation], axis=-1)
 
         channels = self.translator.generator.output_shape[-1]
         both = tf.map_fn(

@@ -104,10 +104,10 @@ def resnet_cyclegan_small() -> CycleGANConfig:
     """System C narrowed for a CPU: 256x256x1, heads aligned, batch 1.
 
     A quarter of the generator's width and 6 of its 9 blocks; half of the discriminator's width,
-    without instance normalisation, with which it learns too slowly at batch 1 to tell made from
-    real; no identity passes (a third of the step); bfloat16 where the CPU has it. It adds System
-    A's guards against a cycle that only copies: the anchored start, cycle noise, black air, a
-    heavier adversarial loss, and `best/` by realism.
+    without instance normalisation, with which it learns too slowly at batch 1 to tell generated
+    from real; no identity passes (a third of the step); bfloat16 where the CPU has it. It adds
+    System A's guards against a cycle that only copies: the anchored start, cycle noise, black air,
+    a heavier adversarial loss, and `best/` by realism.
 
     Command: `python -m keras_vaegan.train --preset resnet_cyclegan_small --data DIR --out RUN`.
     Time: step 4,000, its best, after 27 minutes on 2 CPU cores (AMD EPYC, AVX512-BF16).

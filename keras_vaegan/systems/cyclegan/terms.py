@@ -26,7 +26,7 @@ class DomainPass(NamedTuple):
         origin: Real images of the other domain.
         fake: Their translations into this one.
         cycled: `real`, translated to the other domain and back.
-        same: `real` through the generator that makes this domain, or None.
+        same: `real` through the generator of this domain, or None.
         scores: The discriminator's maps of `fake`, one a head.
         latents: (z_mean, z_log_var) of the generator's passes; none without a latent.
     """

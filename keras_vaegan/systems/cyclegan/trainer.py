@@ -44,7 +44,7 @@ HEAD_CLIP_NORM = 1.0
 class CycleGAN(Trainer):
     """Translate source (MRI) <-> target (CT) from unpaired images.
 
-    `g_target` makes target from source, `g_source` the way back; `d_target` and `d_source` say
+    `g_target` generates target from source, `g_source` the way back; `d_target` and `d_source` say
     what is real. Calling the model translates source to target with the averaged weights. All
     images are (N, S, S, C) float32 in the config's value range.
 

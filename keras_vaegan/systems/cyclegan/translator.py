@@ -76,8 +76,8 @@ class Translator:
             )
         if isinstance(network.config, ModalityUNetConfig):
             raise InputError(
-                f"{path} makes MRI contrasts of volumes: expected a generator of images; use the "
-                "synthesize command"
+                f"{path} generates MRI contrasts of volumes: expected a generator of images; use "
+                "the synthesize command"
             )
         data = network.data or _assume_data(network.model, network.config)
         return cls(network.model, data, batch_size)
@@ -168,8 +168,8 @@ class Translator:
             mean = enhancer.enhance_unit(mean)
             frame = placement if resize_back else placement.enlarge(enhancer.scale)
         channels, dtype = batch.shape[-1], batch.dtype.name
-        made = call_compiled(restore_images, mean, frame, limits, channels, dtype=dtype)[0]
-        translation = made.reshape(*made.shape[:2], *image.shape[2:])
+        generated = call_compiled(restore_images, mean, frame, limits, channels, dtype=dtype)[0]
+        translation = generated.reshape(*generated.shape[:2], *image.shape[2:])
         if not samples:
             return translation, None
         deviation = outputs.std(axis=0).mean(axis=-1)[None, ..., None]

@@ -89,7 +89,7 @@ class TrainingCases:
         return found
 
     def validate(self, trainer: ModalitySynthesis) -> Validation:
-        """Judge slices of held-back cases.
+        """Validate slices of held-back cases.
 
         The score is the mean over cases and targets of the PSNR in the brain.
         """

@@ -54,7 +54,7 @@ def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evalu
     for target in list_targets(synthesizer.config):
         lines: list = []
         for folder in folders:
-            row, drawn = judge_case(synthesizer, folder, target)
+            row, drawn = evaluate_case(synthesizer, folder, target)
             rows.append(row)
             lines += drawn if len(lines) < GRID_ROWS else []
             print_case(row)
@@ -102,7 +102,7 @@ def find_held_out_cases(weights: Path, data: Path) -> list[Path]:
     return held
 
 
-def judge_case(synthesizer: Synthesizer, folder: Path, target: str) -> tuple[dict, list]:
+def evaluate_case(synthesizer: Synthesizer, folder: Path, target: str) -> tuple[dict, list]:
     """One row of figures, and rows of pictures, of one contrast of one case."""
     case = read_case(folder, list_inputs(target), target, synthesizer.data.percentiles)
     synthetic, _ = synthesizer.synthesize(case, target)
@@ -212,7 +212,7 @@ def summarise_cases(rows: Sequence[dict]) -> dict[str, dict]:
     """Mean and standard deviation over cases.
 
     Args:
-        rows: One dict a case and target, as `judge_case` makes them.
+        rows: One dict a case and target, as `evaluate_case` makes them.
 
     Returns:
         {"brain": {target: {"psnr": {"mean", "std"}, "ssim", "mae", "fitted": {...},

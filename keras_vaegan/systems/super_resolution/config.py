@@ -41,9 +41,9 @@ class SuperResolutionConfig(RunConfig):
     """A whole super-resolution run: an L1 stage, then an adversarial one.
 
     Attributes:
-        generator: The RRDBNet; reads and makes 1 or 3 channels.
-        discriminator: Judges crops of `patch_size * scale` pixels in the second stage, whose size
-            and channels it takes.
+        generator: The RRDBNet; 1 or 3 channels in and out.
+        discriminator: Tells true crops from generated ones in the second stage; takes their size,
+            `patch_size * scale` pixels, and channels.
         degradation: How inputs are made.
         patch_size: Side of an input crop in pixels.
         crop_candidates: Random places drawn per crop, of which the one with the most contrast is
@@ -55,7 +55,7 @@ class SuperResolutionConfig(RunConfig):
         pixel_weight: Weight of L1 in the second stage (1 in the first).
         adversarial_weight: Weight of the relativistic adversarial loss.
         feature_weight: Weight of the feature term: L1 between the discriminator's own features
-            of made and true crops, so that no other network is needed.
+            of generated and true crops, so that no other network is needed.
 
     Reference: ESRGAN, section 3.2 and 4.1; the feature term after Wang et al. 2018, "pix2pixHD",
     section 3.2, in place of ESRGAN's VGG features.

@@ -1,4 +1,4 @@
-"""The data of a super-resolution run: images of any size, some held back to judge enlargements."""
+"""The data of a super-resolution run: images of any size, some held back to validate."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class TrainingPictures:
         return make_crop_dataset(self.images, config, done)
 
     def validate(self, trainer: SuperResolution) -> Validation:
-        """Judge enlargements of the held-back images beside bicubic ones."""
+        """Validate enlargements of the held-back images beside bicubic ones."""
         if self.held is None:
             return Validation()
         result = evaluate_enlargement(

@@ -79,7 +79,7 @@ class Enhancer:
             )
         if config.channels not in (1, 3) or config.made_channels != config.channels:
             raise InputError(
-                f"{file} reads {config.channels} channels and makes {config.made_channels}: "
+                f"{file} reads {config.channels} channels and gives {config.made_channels}: "
                 "expected 1 or 3, as many in as out"
             )
         if overlap is None:
@@ -132,7 +132,7 @@ class Enhancer:
 
         return keras.ops.convert_to_numpy(run_channels(run, images, self.channels))
 
-    def refine_unit(self, images: np.ndarray) -> np.ndarray:
+    def enhance_same_size(self, images: np.ndarray) -> np.ndarray:
         """Enlarge a batch of equal images one by one and average them back to their size.
 
         Args and result as `enhance_unit`'s, the shape unchanged.
@@ -157,9 +157,9 @@ class Enhancer:
             held = grown
             for left, right, side_weights in columns:
                 patch = image_to_unit(pixels[top:bottom, left:right], limits)
-                made = self._enhance_patch(patch) * weights[:, None, None]
-                made *= side_weights[None, :, None]
-                held[(top - first) * scale :, left * scale : right * scale] += made
+                enhanced = self._enhance_patch(patch) * weights[:, None, None]
+                enhanced *= side_weights[None, :, None]
+                held[(top - first) * scale :, left * scale : right * scale] += enhanced
             done = rows[number + 1][0] if number + 1 < len(rows) else bottom
             yield first * scale, held[: (done - first) * scale]
             held, first = held[(done - first) * scale :], done
@@ -169,8 +169,8 @@ class Enhancer:
         height, width = patch.shape[:2]
         lacks = [(0, max(0, GRAIN - side)) for side in (height, width)]
         patch = np.pad(patch, (*lacks, (0, 0)), mode="symmetric")
-        made = self.enhance_unit(patch[None])[0]
-        return made[: height * self.scale, : width * self.scale]
+        enhanced = self.enhance_unit(patch[None])[0]
+        return enhanced[: height * self.scale, : width * self.scale]
 
 
 def _list_tiles(

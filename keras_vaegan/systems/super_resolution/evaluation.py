@@ -55,7 +55,7 @@ class EnlargementResult:
 
 
 def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evaluation:
-    """Judge an RRDBNet on test images, shrunk as its run shrank them; as `System.evaluate`.
+    """Evaluate an RRDBNet on test images, shrunk as its run shrank them; as `System.evaluate`.
 
     Raises:
         InputError: bad weights, data or options.

@@ -49,20 +49,20 @@ class EnhancementModule(tf.Module):
         """(N, H, W, C) -> {"enhanced"}: (N, H * scale, W * scale, C) of the same type."""
         images = check_images(images, GRAIN)
         unit, limits = images_to_unit(images)
-        made = self._enhance_unit(unit)
-        return {"enhanced": unit_to_images(made, limits, images.dtype.name)}
+        enhanced = self._enhance_unit(unit)
+        return {"enhanced": unit_to_images(enhanced, limits, images.dtype.name)}
 
     def _enhance_unit(self, unit):
         """(N, H, W, C) in [0, 1] -> the same, enlarged."""
         shape = tf.shape(unit)
         grown = tf.concat([shape[1:3] * self.scale, shape[3:]], axis=0)
-        made = tf.map_fn(
+        enhanced = tf.map_fn(
             self._enhance_image,
             unit,
             fn_output_signature=tf.TensorSpec((None, None, None), tf.float32),
             parallel_iterations=1,
         )
-        return tf.reshape(made, tf.concat([shape[:1], grown], axis=0))
+        return tf.reshape(enhanced, tf.concat([shape[:1], grown], axis=0))
 
     def _enhance_image(self, image):
         """(H, W, C) in [0, 1] -> (H * scale, W * scale, C), the weighted sum of its tiles."""
@@ -77,15 +77,16 @@ class EnhancementModule(tf.Module):
                 for tiles, place in ((rows, number // across), (columns, number % across))
             )
             (top, bottom), (left, right) = row[:2], column[:2]
-            made = run_channels(self._call, image[None, top:bottom, left:right], self.channels)[0]
-            made *= make_fade(*row, scale)[:, None, None]
-            made *= make_fade(*column, scale)[None, :, None]
+            tile = image[None, top:bottom, left:right]
+            enhanced = run_channels(self._call, tile, self.channels)[0]
+            enhanced *= make_fade(*row, scale)[:, None, None]
+            enhanced *= make_fade(*column, scale)[None, :, None]
             pads = [
                 [top * scale, size[0] - bottom * scale],
                 [left * scale, size[1] - right * scale],
                 [0, 0],
             ]
-            return number + 1, total + tf.pad(made, pads)
+            return number + 1, total + tf.pad(enhanced, pads)
 
         count = tf.shape(rows)[0] * across
         return tf.while_loop(
@@ -115,6 +116,6 @@ def open_enhancement(file: Path, tile: int) -> Exportable:
         f"Enlargement of images, x{enhancer.scale}",
         f"Makes images {enhancer.scale} times as large along each axis, in {tiles}.",
         f"{MAPPED} The network works on [0, 1]; its result is clipped and takes the way back.",
-        ("Fine structure of an enlarged image is made up to look likely; it was not measured.",),
+        ("Fine structure of an enlarged image is invented to look likely; it was not measured.",),
         read_network_config(file),
     )

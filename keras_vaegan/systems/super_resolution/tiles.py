@@ -79,12 +79,12 @@ def run_channels(network, images, channels: int):
 
     def run_apart():
         planes = ops.reshape(ops.transpose(images, (0, 3, 1, 2)), (-1, height, width, 1))
-        made = ops.mean(network(ops.repeat(planes, channels, axis=-1)), axis=-1)
-        made = ops.reshape(made, (count, given, *ops.shape(made)[1:]))
-        return ops.transpose(made, (0, 2, 3, 1))
+        enhanced = ops.mean(network(ops.repeat(planes, channels, axis=-1)), axis=-1)
+        enhanced = ops.reshape(enhanced, (count, given, *ops.shape(enhanced)[1:]))
+        return ops.transpose(enhanced, (0, 2, 3, 1))
 
     if images.shape[-1] is None:
-        made = ops.cond(ops.equal(given, channels), run_whole, run_apart)
+        enhanced = ops.cond(ops.equal(given, channels), run_whole, run_apart)
     else:
-        made = run_whole() if given == channels else run_apart()
-    return ops.clip(made, 0.0, 1.0)
+        enhanced = run_whole() if given == channels else run_apart()
+    return ops.clip(enhanced, 0.0, 1.0)
