@@ -38,20 +38,20 @@ class ImagePool(keras.layers.Layer):
             self.count = self.add_weight(shape=(), dtype="int32", name="count", **shared)
         self.built = True
 
-    def query(self, images, seed, blocks: int = 1):
+    def query(self, images, seed, num_views: int = 1):
         """Exchange a batch. Several replicas exchange the global batch in one common pool.
 
         Args:
             images: (N, H, W, C) float32; at most `capacity` over all replicas.
             seed: (2,) integer tensor for this call.
-            blocks: As in `gather_batch`.
+            num_views: As in `gather_batch`.
 
         Returns:
             (N, H, W, C) float32.
         """
         if not self.capacity:
             return images
-        images = gather_batch(images, blocks)
+        images = gather_batch(images, num_views)
         count = ops.shape(images)[0]
         stored, filled = ops.convert_to_tensor(self.images), ops.convert_to_tensor(self.count)
         is_full = filled >= self.capacity
@@ -67,4 +67,4 @@ class ImagePool(keras.layers.Layer):
         )
         self.images.assign(updated)
         self.count.assign(ops.minimum(filled + count, self.capacity))
-        return take_own_part(answer, blocks)
+        return take_own_part(answer, num_views)

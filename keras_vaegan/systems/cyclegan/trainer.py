@@ -60,7 +60,7 @@ class CycleGAN(Trainer):
         self, config: CycleGANConfig, g_target=None, g_source=None, d_source=None, d_target=None
     ) -> None:
         super().__init__(config, "cyclegan")
-        self.blocks = 1 + config.augmentation.copies  # equal parts of a batch, see `gather_batch`
+        self.num_views = 1 + config.augmentation.copies  # equal parts of a batch
         self.parts = _seed_parts(config)
         self.g_target = g_target or build_model(self.parts["g_target"])
         self.g_source = g_source or build_model(self.parts["g_source"])
@@ -119,8 +119,8 @@ class CycleGAN(Trainer):
         )
         self.g_optimizer.apply(gradients, self.generator_variables)
 
-        fake_source = self.pool_source.query(fake_source, seeds["pool_source"], self.blocks)
-        fake_target = self.pool_target.query(fake_target, seeds["pool_target"], self.blocks)
+        fake_source = self.pool_source.query(fake_source, seeds["pool_source"], self.num_views)
+        fake_target = self.pool_target.query(fake_target, seeds["pool_target"], self.num_views)
         for_source, d_source = self._compare_with_real(self.d_source, source, fake_source)
         for_target, d_target = self._compare_with_real(self.d_target, target, fake_target)
         self.d_optimizer.apply(for_source + for_target, self.discriminator_variables)
@@ -140,10 +140,10 @@ class CycleGAN(Trainer):
             self.g_source, target, source, latent + 1
         )
         cycled_source, *cycle_s = self._generate(
-            self.g_source, self._add_cycle_noise(fake_target, noise), latent + 2, self.blocks
+            self.g_source, self._add_cycle_noise(fake_target, noise), latent + 2, self.num_views
         )
         cycled_target, *cycle_t = self._generate(
-            self.g_target, self._add_cycle_noise(fake_source, noise + 1), latent + 3, self.blocks
+            self.g_target, self._add_cycle_noise(fake_source, noise + 1), latent + 3, self.num_views
         )
         passes = {
             "target": DomainPass(
@@ -165,13 +165,13 @@ class CycleGAN(Trainer):
     def _translate(self, generator, origin, real, seed) -> tuple:
         """(fake, same or None[, latents]); the identity shares the translation's pass."""
         if not self.config.losses.identity_weight:
-            fake, *latents = self._generate(generator, origin, seed, self.blocks)
+            fake, *latents = self._generate(generator, origin, seed, self.num_views)
             return (fake, None, *latents)
         images = ops.concatenate([origin, real], axis=0)
-        output, *latents = self._generate(generator, images, seed, 2 * self.blocks)
+        output, *latents = self._generate(generator, images, seed, 2 * self.num_views)
         return (*ops.split(output, 2), *latents)
 
-    def _generate(self, generator, images, seed, blocks: int) -> tuple:
+    def _generate(self, generator, images, seed, num_views: int) -> tuple:
         """Images of a generator's domain, and (z_mean, z_log_var) where it has a latent.
 
         The latent's noise follows from the seed, so that a step has no random state.
@@ -182,7 +182,7 @@ class CycleGAN(Trainer):
             if latent is None:
                 return (generator(images, training=True),)
             z_mean, z_log_var, skips = latent.encode(images, training=True)
-            z = reparameterize(z_mean, z_log_var, draw_normal(z_mean, seed, blocks))
+            z = reparameterize(z_mean, z_log_var, draw_normal(z_mean, seed, num_views))
             return latent.decode(z, skips, training=True), z_mean, z_log_var
 
         output, *latents = (recompute(generate) if self.config.recompute else generate)(images)
@@ -194,7 +194,7 @@ class CycleGAN(Trainer):
         if not sigma:
             return image
         low, high = VALUE_RANGES[self.config.data.value_range]
-        return image + sigma * (high - low) * draw_normal(image, seed, self.blocks)
+        return image + sigma * (high - low) * draw_normal(image, seed, self.num_views)
 
     def _augment(self, images, seed):
         """(N, ...) -> (2N, ...) with a random variant of each image, or (N, ...) in place."""

@@ -103,18 +103,18 @@ def average_over_replicas(tensors: list) -> list:
     return context.all_reduce(tf.distribute.ReduceOp.MEAN, tensors)
 
 
-def gather_batch(images, blocks: int = 1):
+def gather_batch(images, num_views: int = 1):
     """(N, ...) of each replica -> (N * replicas, ...), the global batch, on all of them.
 
     Args:
         images: Of this replica.
-        blocks: Equal parts that `images` joins, such as samples and their variants: each is
-            gathered by itself, so that the order is that of one device.
+        num_views: Equal parts that `images` joins, such as samples and their augmented copies:
+            each is gathered by itself, so that the order is that of one device.
     """
     context = _context()
     if context is None:
         return images
-    parts = [context.all_gather(part, axis=0) for part in tf.split(images, blocks)]
+    parts = [context.all_gather(part, axis=0) for part in tf.split(images, num_views)]
     shape = (images.shape[0] * count_replicas(), *images.shape[1:])
     return tf.ensure_shape(tf.concat(parts, axis=0), shape)
 
@@ -128,30 +128,30 @@ def find_own_rows(images) -> tuple:
     return part * count, count * count_replicas()
 
 
-def take_own_part(images, blocks: int = 1):
-    """(N * replicas, ...) -> this replica's (N, ...): of each of the equal `blocks` its rows."""
+def take_own_part(images, num_views: int = 1):
+    """(N * replicas, ...) -> this replica's (N, ...): of each of the equal `num_views` its rows."""
     context = _context()
     if context is None:
         return images
-    count = images.shape[0] // count_replicas() // blocks
+    count = images.shape[0] // count_replicas() // num_views
     first = count * tf.convert_to_tensor(context.replica_id_in_sync_group)
-    parts = [part[first : first + count] for part in tf.split(images, blocks)]
-    return tf.ensure_shape(tf.concat(parts, axis=0), (blocks * count, *images.shape[1:]))
+    parts = [part[first : first + count] for part in tf.split(images, num_views)]
+    return tf.ensure_shape(tf.concat(parts, axis=0), (num_views * count, *images.shape[1:]))
 
 
-def draw_normal(like, seed, blocks: int = 1):
+def draw_normal(like, seed, num_views: int = 1):
     """Standard normal noise of a replica's (N, ...): its rows of the global batch's noise.
 
     Args:
         like: The tensor whose shape and dtype the noise has.
         seed: (2,) integer tensor.
-        blocks: As in `gather_batch`.
+        num_views: As in `gather_batch`.
     """
     count, *rest = like.shape
     if count is None:
         return tf.cast(draw_standard_normal((tf.shape(like)[0], *rest), seed), like.dtype)
     noise = draw_standard_normal((count * count_replicas(), *rest), seed)
-    return take_own_part(tf.cast(noise, like.dtype), blocks)
+    return take_own_part(tf.cast(noise, like.dtype), num_views)
 
 
 def move_averages(pairs: Iterable[tuple[keras.Model, keras.Model]], decay) -> None:
