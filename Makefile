@@ -23,9 +23,10 @@ test: $(VENV)/.installed-test
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) $(RUN) $(PHANTOM) build *.egg-info .coverage .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(RUN) $(PHANTOM) build *.egg-info .coverage .pytest_cache .ruff_cache .mypy_cache
 
 # The plain tensorflow wheel runs on the CPU; GPUs need `pip install 'tensorflow[and-cuda]'`.
 $(VENV)/.installed: setup.cfg pyproject.toml | $(BIN)/python

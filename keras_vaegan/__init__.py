@@ -6,6 +6,7 @@ Public names load on first use, so that `import keras_vaegan` stays quick and fr
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 from keras_vaegan.errors import InputError
 
@@ -51,7 +52,7 @@ __all__ = ["InputError", "__version__"]
 __all__ += sorted(_HOMES)
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     """Import a public name's module the first time the name is asked for."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

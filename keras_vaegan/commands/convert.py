@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from keras_vaegan.commands.shell import CommandOptions, import_tensorflow, run
 from keras_vaegan.errors import InputError
@@ -101,7 +103,7 @@ def check_target(target: Path) -> None:
         raise InputError(f"{target}: expected a name ending in .keras or .h5")
 
 
-def write_model(model, config, target: Path) -> None:
+def write_model(model: Any, config: Any, target: Path) -> None:
     """Write a model as legacy .h5 with its config, or as .keras, and say so."""
     from keras_vaegan.files import atomic_path
     from keras_vaegan.weights.legacy_h5 import save_legacy_h5
@@ -134,5 +136,9 @@ def _read_pairs(items: tuple[str, ...], option: str, example: str) -> dict[str, 
     return pairs
 
 
-ACTIONS = {"inspect": inspect, "keras": rewrite, "esrgan": convert_esrgan}
+ACTIONS: dict[str, Callable[..., int]] = {
+    "inspect": inspect,
+    "keras": rewrite,
+    "esrgan": convert_esrgan,
+}
 main = partial(run, ACTIONS, prog="python -m keras_vaegan.convert")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,7 +39,7 @@ def enhance(options: EnhanceOptions) -> int:
     """
     from keras_vaegan.data.image import write_image
 
-    def load():
+    def load() -> Callable:
         import_tensorflow()
         from keras_vaegan.systems.super_resolution.enhancer import Enhancer
 

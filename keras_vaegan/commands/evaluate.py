@@ -52,7 +52,7 @@ def evaluate(options: EvaluateOptions) -> int:
     import_tensorflow()
     from keras_vaegan.systems.super_resolution.enhancer import Enhancer
 
-    enhance = options.enhance and Enhancer.load(options.enhance).enhance_same_size
+    enhance = Enhancer.load(options.enhance).enhance_same_size if options.enhance else None
     chosen = EvaluationOptions(options.protocol, options.limit, options.seed, enhance)
     result = system.evaluate(options.weights, options.data, chosen)
     print(*result.summary, sep="\n")

@@ -169,7 +169,7 @@ def _build_app(command: Callable | Mapping[str, Callable], prog: str) -> App:
     return app
 
 
-def _add_file(app: App, commands: tuple[str, ...], arguments) -> None:
+def _add_file(app: App, commands: tuple[str, ...], arguments: Any) -> None:
     """Add the options of the file that --config names, and check all whole numbers."""
     given = [token.value for a in arguments if "--config" in a.names for token in a.tokens]
     if given:

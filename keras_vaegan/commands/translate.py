@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from keras_vaegan.commands.folders import check_samples, plan_jobs, run_jobs
 from keras_vaegan.commands.shell import CommandOptions, import_tensorflow, run
@@ -46,15 +47,14 @@ def translate(options: TranslateOptions) -> int:
     if options.samples:
         _check_deviation_names(options.input, options.output)
 
-    def load():
+    def load() -> Callable:
         import_tensorflow()
         from keras_vaegan.systems.cyclegan.translator import Translator
         from keras_vaegan.systems.super_resolution.enhancer import Enhancer
 
         translator = Translator.load(options.weights, options.direction)
         translator.check_samples(options.samples)
-        enhancer = options.enhance and Enhancer.load(options.enhance)
-
+        enhancer = Enhancer.load(options.enhance) if options.enhance else None
         return lambda image: translator.translate(
             image, options.samples, enhancer, options.resize_back
         )
@@ -86,7 +86,7 @@ def _name_deviation(target: Path) -> Path:
     return target.with_name(f"{target.stem}_std.tiff")
 
 
-def write_answer(destination: Path, translation, deviation=None) -> None:
+def write_answer(destination: Path, translation: Any, deviation: Any = None) -> None:
     """Write a translation, and its samples' deviation to NAME_std.tiff (float32, [0, 1] scale).
 
     Raises:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 from typing_extensions import dataclass_transform
 
 from keras_vaegan.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -21,7 +24,6 @@ Rate = Annotated[float, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(ge=0, lt=0.5)]
-Channels = Annotated[int, Field(ge=1)]
 Filters = Annotated[tuple[Positive, ...], Field(min_length=1)]
 
 VALUE_RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}  # by output activation
@@ -29,6 +31,7 @@ VALUE_RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}  # by output activat
 _KINDS: dict[str, type] = {}
 _LIMITS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 _Kind = TypeVar("_Kind", bound=type)
+_Config = TypeVar("_Config", bound="DataclassInstance")
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
@@ -40,22 +43,22 @@ def frozen_config(kind: _Kind) -> _Kind:
     `InputError`. A class whose files of earlier versions differ has `upgrade(fields) -> fields`.
     """
     settings = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-    kind = checked_dataclass(frozen=True, config=settings)(kind)
-    build = kind.__init__
+    checked: Any = checked_dataclass(frozen=True, config=settings)(kind)
+    build = checked.__init__
 
     @functools.wraps(build)
-    def init(self, *args, **kwargs) -> None:
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
             build(self, *args, **kwargs)
         except ValidationError as error:
             raise InputError(_describe(error)) from error
 
-    kind.__init__ = init
-    _KINDS[kind.__name__] = kind
-    return kind
+    checked.__init__ = init
+    _KINDS[checked.__name__] = checked
+    return checked
 
 
-def resolve_config(kind: type, config: Any, fields: dict) -> Any:
+def resolve_config(kind: type[_Config], config: _Config | None, fields: dict) -> _Config:
     """One config from either calling style: a config, its fields as keywords, or both.
 
     Raises:

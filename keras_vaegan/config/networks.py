@@ -12,7 +12,8 @@ from keras_vaegan.config.base import Count, Filters, Positive, Seed, frozen_conf
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 ANY_TARGET = "any"
-SCALES = (1, 2, 4)
+Scale = Literal[1, 2, 4]
+SCALES: tuple[Scale, ...] = (1, 2, 4)
 
 
 @frozen_config
@@ -227,7 +228,7 @@ class RRDBNetConfig:
     section 4.1 for the unshuffling.
     """
 
-    scale: Literal[1, 2, 4] = 4
+    scale: Scale = 4
     channels: Positive = 3
     output_channels: Count = 0
     num_features: Positive = 64

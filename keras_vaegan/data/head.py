@@ -42,7 +42,8 @@ def find_head_edges(images):
 
 def shrink(gray):
     """Frames (N, H, W) -> working pictures (N, SIDE, SIDE): areas averaged, or repeated."""
-    return _apply(*(_make_average(side) for side in ops.shape(gray)[1:3]), gray)
+    rows, columns = (_make_average(side) for side in ops.shape(gray)[1:3])
+    return _apply(rows, columns, gray)
 
 
 def find_foreground(pictures):

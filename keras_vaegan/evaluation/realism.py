@@ -6,6 +6,8 @@ A cycle metric is blind to the translation in between; these figures are not. Im
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from skimage.feature import hog
@@ -162,7 +164,7 @@ def evaluate_realism(
     }
 
 
-def _mean_or_none(values: list[float | None]) -> float | None:
+def _mean_or_none(values: list[Any]) -> float | None:
     """The mean; None where one of the values is."""
     return None if None in values else sum(values) / len(values)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_vaegan.config.networks import SCALES, RRDBNetConfig
+from keras_vaegan.config.networks import SCALES, RRDBNetConfig, Scale
 from keras_vaegan.errors import InputError, first_line
 from keras_vaegan.models.rrdbnet import build_rrdbnet
 
@@ -182,7 +182,7 @@ def _find_place(stem: str) -> str | None:
     return next((found.expand(name) for found, name in matches if found), None)
 
 
-def _find_scale(read: int, given: int, path: str | Path) -> int:
+def _find_scale(read: int, given: int, path: str | Path) -> Scale:
     """The scale of a network that reads so many channels, unshuffled or not."""
     for scale in SCALES[::-1]:
         unshuffled = (4 // scale) ** 2

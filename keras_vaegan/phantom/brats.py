@@ -119,7 +119,7 @@ def render_case(seed: int, case: int, size: int = 240) -> dict[str, Volume]:
         brain = _find_brain(tissues, plane, spacing)
         if brain.any():
             for name, picture in scanner.expose(tissues, plane, brain, spacing).items():
-                volumes[name][(*pose.spans, level)] = picture
+                volumes[name][pose.rows, pose.columns, level] = picture
     affine = np.diag([-spacing, -spacing, spacing, 1.0])
     affine[:2, 3] = (0, GRID_MM[1] - 1)
     gains = rng.uniform(300, 3000, len(MODALITIES))
@@ -132,7 +132,7 @@ def render_case(seed: int, case: int, size: int = 240) -> dict[str, Volume]:
 class _Pose:
     """Where the slices of a case lie in the head: registered to an atlas, nearly.
 
-    `spans` are the rows and columns of a volume that the slices cover.
+    `rows` and `columns` are those of a volume that the slices cover.
     """
 
     def __init__(self, rng, head: Head, shape, spacing: float) -> None:
@@ -149,7 +149,7 @@ class _Pose:
         self.limits = head.scale[2] * np.array(BRAIN_HEIGHTS_MM)
         starts = np.maximum(0, np.round((centre[:2] - BRAIN_HALF_MM) / spacing)).astype(int)
         ends = np.minimum(shape[:2], np.round((centre[:2] + BRAIN_HALF_MM) / spacing)).astype(int)
-        self.spans = tuple(map(slice, starts, ends))
+        self.rows, self.columns = map(slice, starts, ends)
         self.fine = [
             (np.arange(start * FINE_FACTOR, end * FINE_FACTOR) + 0.5) / FINE_FACTOR * spacing - c
             for start, end, c in zip(starts, ends, centre, strict=False)
@@ -248,8 +248,7 @@ def _find_brain(tissues: np.ndarray, plane: Plane, spacing: float) -> np.ndarray
     closed = cv2.morphologyEx(solid, cv2.MORPH_CLOSE, _make_disc(_CLOSING_MM, spacing))
     contours, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(closed, contours, -1, 1, cv2.FILLED)
-    allowed = np.isin(tissues, (*parenchyma, Tissue.CSF, Tissue.DURA))
-    closed &= allowed.astype("uint8")
+    closed = closed & np.isin(tissues, (*parenchyma, Tissue.CSF, Tissue.DURA)).astype("uint8")
     size = (len(plane.columns) // FINE_FACTOR, len(plane.rows) // FINE_FACTOR)
     return cv2.resize(closed.astype("float32"), size, interpolation=cv2.INTER_AREA) >= 0.5
 

@@ -57,8 +57,8 @@ class Lesion:
         core, rim: Tissues; the rim is as thick as 40 % of the radii.
     """
 
-    centre: tuple[float, float, float]
-    radii: tuple[float, float, float]
+    centre: tuple[float, ...]
+    radii: tuple[float, ...]
     core: Tissue
     rim: Tissue
 
@@ -96,7 +96,7 @@ class Head:
     sinuses: float
     calcified: bool
     lesion: Lesion | None
-    bend: tuple[Waves, Waves, Waves]
+    bend: tuple[Waves, ...]
     thickness: Waves
     folds: Waves
     folia: Waves

@@ -76,7 +76,8 @@ def _real_product(down: np.ndarray, right: np.ndarray) -> np.ndarray:
     its rounding may depend on their number.
     """
     left = np.hstack([down.real, -down.imag]).astype("float32")
-    return cv2.gemm(left, np.vstack([right.real, right.imag]).astype("float32"), 1, None, 0)
+    right = np.vstack([right.real, right.imag]).astype("float32")
+    return cv2.gemm(left, right, 1, None, 0)  # type: ignore[call-overload]  # None: no third
 
 
 def make_waves(rng: np.random.Generator, shortest: float, longest: float, count: int) -> Waves:

@@ -49,7 +49,7 @@ def find_system(config: Any) -> System:
     raise InputError(f"no system for {type(config).__name__}: expected one of {kinds}")
 
 
-def build_trainer(config: Any):
+def build_trainer(config: Any) -> Any:
     """Build and compile the trainer that a config describes.
 
     Args:

@@ -38,14 +38,19 @@ class TrainingData(Protocol):
         plateau: What lowers the learning rate where validations stop to improve, or None.
     """
 
-    one_pass: int
-    description: str
-    plateau: PlateauRate | None
+    @property
+    def one_pass(self) -> int: ...
+
+    @property
+    def description(self) -> str: ...
+
+    @property
+    def plateau(self) -> PlateauRate | None: ...
 
     def make_stream(self, config: Any, done: int) -> tf.data.Dataset:
         """Endless stream of global batches from step `done` on."""
 
-    def validate(self, trainer: Trainer) -> Validation:
+    def validate(self, trainer: Any) -> Validation:
         """Validate the trainer's current weights on what was held back."""
 
     def write_records(self, out: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -38,8 +39,8 @@ class StopOnSignalOrLimit(keras.callbacks.Callback):
         self.minutes = minutes
         self.received: int | None = None
         self.is_over = False
-        self._started: float | None = None
-        self._handlers: dict[int, object] = {}
+        self._started = 0.0
+        self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> StopOnSignalOrLimit:
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 
-import keras
 from keras import ops
+from keras.optimizers.schedules import LearningRateSchedule
 
 from keras_vaegan.config.run import OptimizerConfig
 
-Schedule = keras.optimizers.schedules.LearningRateSchedule
 
-
-class AnnealedRate(Schedule):
+class AnnealedRate(LearningRateSchedule):
     """A rate that decays every step, halves now and then, or falls along a cosine.
 
     rate / (1 + decay * step) * 0.5 ** floor(step / halving_steps)
@@ -47,7 +45,7 @@ class AnnealedRate(Schedule):
         return dict(vars(self))
 
 
-class StagedRate(Schedule):
+class StagedRate(LearningRateSchedule):
     """One schedule up to a step, then another that begins anew.
 
     Args:
@@ -55,7 +53,9 @@ class StagedRate(Schedule):
         boundary: First step of the second.
     """
 
-    def __init__(self, first: Schedule, second: Schedule, boundary: int) -> None:
+    def __init__(
+        self, first: LearningRateSchedule, second: LearningRateSchedule, boundary: int
+    ) -> None:
         self.first, self.second, self.boundary = first, second, boundary
 
     def __call__(self, step):
@@ -67,6 +67,6 @@ class StagedRate(Schedule):
         return dict(vars(self))
 
 
-def make_schedule(rates: OptimizerConfig, learning_rate: float) -> Schedule:
+def make_schedule(rates: OptimizerConfig, learning_rate: float) -> LearningRateSchedule:
     """The schedule that a config describes, from a rate at step 0."""
     return AnnealedRate(learning_rate, rates.decay, rates.halving_steps, rates.cosine_steps)

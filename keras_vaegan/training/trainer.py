@@ -36,8 +36,8 @@ class Trainer(keras.Model):
         self.config = config
         self.trained_steps = self._add_scalar("trained_steps", "int64")
         self._votes = is_multi_worker()
-        self.stop_requested = self._add_scalar("stop_requested") if self._votes else None
-        self.stop_decided = self._add_scalar("stop_decided") if self._votes else None
+        self.stop_requested: Any = self._add_scalar("stop_requested") if self._votes else None
+        self.stop_decided: Any = self._add_scalar("stop_decided") if self._votes else None
         self._means = RunningMeans()
         self._compiled: dict[int, Callable] = {}
         self.built = True
@@ -49,10 +49,10 @@ class Trainer(keras.Model):
             aggregation="only_first_replica",
         )  # fmt: skip
 
-    def compile(self, optimizer, **kwargs) -> None:
+    def compile(self, *optimizers: Any, **kwargs: Any) -> None:
         """As `keras.Model.compile`; XLA only where the hardware requires it."""
         kwargs.setdefault("jit_compile", should_compile_with_xla())
-        super().compile(optimizer=optimizer, **kwargs)
+        super().compile(*optimizers, **kwargs)
 
     def prepare_optimizer(self, optimizer, variables) -> keras.optimizers.Optimizer:
         """Build an optimiser for its variables, with loss scaling where float16 needs it."""

@@ -18,7 +18,7 @@ import numpy as np
 from keras_vaegan.errors import InputError, first_line
 from keras_vaegan.files import atomic_path
 from keras_vaegan.weights.h5_heaps import find_largest_text
-from keras_vaegan.weights.record import CONFIG_ATTRIBUTE
+from keras_vaegan.weights.names import CONFIG_ATTRIBUTE
 
 TOP_LEVEL = "top_level_model_weights"
 ATTRIBUTE_LIMIT = 64512  # bytes; HDF5 keeps an attribute in an object header of 64 KiB
@@ -272,7 +272,7 @@ def _name_keys(group: h5py.Group, attribute: str) -> list[str]:
     """The attributes that hold a list of names: the whole, or its numbered pieces in order."""
     if attribute in group.attrs:
         return [attribute]
-    keys = []
+    keys: list[str] = []
     while f"{attribute}{len(keys)}" in group.attrs:
         keys.append(f"{attribute}{len(keys)}")
     return keys

@@ -39,7 +39,8 @@ from keras_vaegan.weights.leaves import (
     split_layer,
     split_variables,
 )
-from keras_vaegan.weights.record import CONFIG_ATTRIBUTE, record_to_text
+from keras_vaegan.weights.names import CONFIG_ATTRIBUTE
+from keras_vaegan.weights.record import record_to_text
 
 FLOAT_DTYPES = ("float16", "float32", "float64")
 TABLE_ROWS = 5

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from keras_vaegan.errors import InputError
 
+CONFIG_ATTRIBUTE = "keras_vaegan_config"  # of a weight file: the record that it carries
 CYCLEGAN_FILES = {
     "g_target": "g_target_weights.h5",
     "g_source": "g_source_weights.h5",

@@ -18,11 +18,11 @@ from keras_vaegan.config.networks import (
     VAEUNetConfig,
 )
 from keras_vaegan.errors import InputError, first_line
+from keras_vaegan.weights.names import CONFIG_ATTRIBUTE
 
 if TYPE_CHECKING:
     from keras_vaegan.weights.h5_file import WeightFile
 
-CONFIG_ATTRIBUTE = "keras_vaegan_config"
 CLAIM_LIMIT = 200  # a crude upper estimate of a network's weights over those of its file
 LARGEST_KERNEL = 4  # of the hidden layers whose kernel no config names
 
@@ -97,7 +97,7 @@ def _wrap(config: Any) -> WeightsRecord:
     return WeightsRecord(config)
 
 
-def _estimate_parameters(network: NetworkConfig) -> int:
+def _estimate_parameters(network: Any) -> int:
     """A crude upper estimate of a network's weights: all layers as wide as its widest."""
     fields = dataclasses.asdict(network)
 

@@ -117,7 +117,7 @@ def infer_config(file: WeightFile, assume: Mapping[str, object] | None = None) -
 
 def _untold(config) -> tuple[str, ...]:
     """Fields of a config that no weight tells."""
-    names = ("groups",) if config.groups > 0 else ()
+    names: tuple[str, ...] = ("groups",) if config.groups > 0 else ()
     if isinstance(config, DiscriminatorConfig):
         return ("image_size", *names)
     names += ("output_activation",)
@@ -132,7 +132,7 @@ def _find_difference(leaves: list[Leaf], config) -> tuple[int, str] | None:
         expected = model_leaves(build_model(config))
     first = next(list_differences(leaves, expected), None)
     name = f"the closest one, a {FAMILIES[type(config)]},"
-    return first and (first.place, first.describe(name))
+    return (first.place, first.describe(name)) if first else None
 
 
 # -- candidates -----------------------------------------------------------------------------------

@@ -72,18 +72,19 @@ def inspect_checkpoint(path: str | Path) -> CheckpointReport:
     """
     file = read_weight_file(path)
     leaves = tuple(file_leaves(file))
+    source, config, notes = "", None, list[str]()
     try:
         with keras.StatelessScope(initialize_variables=False):
             found = build_network(file)
             match_weights(found.model, file, check_order=found.config is not None)
     except InputError as error:
         reason = str(error).splitlines()[0].removeprefix(f"{path}: ").removeprefix(f"{path} ")
-        found, verdict = None, f"does not rebuild by itself: {reason}"
+        verdict = f"does not rebuild by itself: {reason}"
     else:
         verdict = f"loads: {_describe_network(found)}"
-    source = found.source if found else ""
-    notes = (*(found.notes if found else ()), *_describe_swaps(leaves, source))
-    return CheckpointReport(file, leaves, source, found and found.config, verdict, notes)
+        source, config, notes = found.source, found.config, list(found.notes)
+    notes += _describe_swaps(leaves, source)
+    return CheckpointReport(file, leaves, source, config, verdict, tuple(notes))
 
 
 def _describe_network(found: Network) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 from keras import layers
@@ -105,7 +106,7 @@ class _Request:
                 found[name] = value["value"]
         return {n: tuple(v) if isinstance(v, list) else v for n, v in found.items()}
 
-    def expect(self, **shapes: tuple[int, ...] | None) -> None:
+    def expect(self, **shapes: tuple[Any, ...] | None) -> None:
         """Refuse weights of other shapes than the config asks for; None for an absent weight."""
         wanted = {role: shape for role, shape in shapes.items() if shape is not None}
         for role, shape in wanted.items():
@@ -184,7 +185,7 @@ def _modernise(key: str, config: dict) -> dict:
     if "nb_row" in config:
         result["kernel_size"] = [config["nb_row"], config["nb_col"]]
     data_format = result.get("data_format")
-    result["data_format"] = _OLD_VALUES.get(data_format, data_format)
+    result["data_format"] = _OLD_VALUES.get(str(data_format), data_format)
     if key in ("GroupNormalization", "InstanceNormalization"):
         result.pop("data_format")
     return result

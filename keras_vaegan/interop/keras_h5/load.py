@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,12 +42,12 @@ class Network:
     @property
     def config(self) -> NetworkConfig | None:
         """Our config of the network; None for a full model of other code."""
-        return self.record and self.record.model
+        return self.record.model if self.record else None
 
     @property
     def data(self) -> DataConfig | ModalityDataConfig | None:
         """How the network's images are prepared, where the file says so."""
-        return self.record and self.record.data
+        return self.record.data if self.record else None
 
 
 def load_generator(
@@ -132,7 +132,7 @@ def read_network_config(path: str | Path) -> NetworkConfig | None:
         InputError: no such file, or an architecture that cannot be told.
     """
     _, record, _ = _tell_record(read_weight_file(path))
-    return record and record.model
+    return record.model if record else None
 
 
 def build_network(
@@ -149,7 +149,9 @@ def build_network(
     return Network(file.path, source, model, record, tuple(notes))
 
 
-def _tell_record(file: WeightFile, assume: Mapping[str, object] | None = None):
+def _tell_record(
+    file: WeightFile, assume: Mapping[str, object] | None = None
+) -> tuple[str, WeightsRecord | None, Sequence[str]]:
     """Where a file tells its network, what it tells (None for a model config), and remarks."""
     if assume and (file.own_config is not None or file.model_config is not None):
         raise InputError(

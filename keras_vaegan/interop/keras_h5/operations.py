@@ -62,7 +62,7 @@ def _read_slices(spec: Any) -> Any:
     items = spec if isinstance(spec, list) else [spec]
     if len(items) > MAX_DIMENSIONS:
         raise Unsupported("a slice of too many dimensions")
-    result = []
+    result: list[Any] = []
     for item in items:
         if isinstance(item, dict) and item.get("class_name") == "__ellipsis__":
             result.append(Ellipsis)
@@ -136,9 +136,9 @@ def _resize(images, size, method: str = "bilinear", **options):
 
 def _concat(*values, axis: int = -1):
     """tf.concat: the values, and for a graph node the axis as last operand."""
-    values = list(values)
-    if isinstance(values[-1], (int, float)):
-        axis = int(values.pop())
+    *operands, last = values
+    if isinstance(last, (int, float)):
+        return ops.concatenate(operands, axis=int(last))
     return ops.concatenate(values, axis=axis)
 
 

@@ -66,7 +66,7 @@ def rebuild_model(
 
 def list_layers(config: dict) -> list[dict]:
     """The layer entries of a network's config, of any Keras version."""
-    body = config.get("config")
+    body: Any = config.get("config")
     layers = body if isinstance(body, list) else body["layers"]
     if len(layers) > MAX_LAYERS:
         raise Unsupported(f"its config has {len(layers)} layers: expected at most {MAX_LAYERS}")
@@ -251,10 +251,7 @@ def _read_node(node: Any) -> tuple[list, dict]:
         return inputs, {k: v for k, v in arguments.items() if v is not None}
     if node and isinstance(node[0], str):  # a single reference
         node = [node]
-    arguments: dict = {}
-    for reference in node:
-        if len(reference) > 3:
-            arguments.update(reference[3])
+    arguments = {k: v for reference in node if len(reference) > 3 for k, v in reference[3].items()}
     return [reference[:3] for reference in node], arguments
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import field
-from typing import Literal
+from typing import Any, Literal
 
 from keras_vaegan.config.base import (
     Count,
@@ -109,9 +109,10 @@ class CycleGANConfig(RunConfig):
     recompute: bool = False
 
     def __post_init__(self) -> None:
-        images = {"image_size": self.data.image_size, "channels": self.data.channels}
+        data = self.data
+        images: dict[str, Any] = {"image_size": data.image_size, "channels": data.channels}
         generator = dataclasses.replace(
-            self.generator, **images, output_activation=self.data.value_range
+            self.generator, **images, output_activation=data.value_range
         )
         object.__setattr__(self, "generator", generator)
         object.__setattr__(self, "discriminator", dataclasses.replace(self.discriminator, **images))

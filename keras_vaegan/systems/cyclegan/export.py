@@ -53,11 +53,11 @@ class TranslationModule(tf.Module):
         self.drawn = tf.Variable(0, trainable=False, dtype=tf.int64)
         unit = tf.TensorSpec(IMAGES, tf.float32)
         # One trace each for all types of images.
-        self._translate_unit = graph_function(self._translate_unit, [unit])
+        self._translate_traced = graph_function(self._translate_unit, [unit])
         self.translate = graph_function(self._translate)
         if translator.latent:
             samples = tf.TensorSpec((), tf.int32)
-            self._sample_unit = graph_function(self._sample_unit, [unit, samples])
+            self._sample_traced = graph_function(self._sample_unit, [unit, samples])
             self.translate_with_uncertainty = graph_function(self._translate_with_uncertainty)
 
     def make_signatures(self) -> dict:
@@ -73,7 +73,7 @@ class TranslationModule(tf.Module):
         """(N, H, W, C) -> {"translation"}: the same shape and type, by the latent's mean."""
         images = check_images(images, SMALLEST_SIDE)
         unit, limits = images_to_unit(images)
-        generated = self._translate_unit(unit)
+        generated = self._translate_traced(unit)
         return {"translation": unit_to_images(generated, limits, images.dtype.name)}
 
     def _translate_with_uncertainty(self, images, samples):
@@ -85,7 +85,7 @@ class TranslationModule(tf.Module):
         images = check_images(images, SMALLEST_SIDE)
         samples = check_at_least(samples, 2, "samples")
         unit, limits = images_to_unit(images)
-        mean, deviation = self._sample_unit(unit, samples)
+        mean, deviation = self._sample_traced(unit, samples)
         mean = unit_to_images(mean, limits, images.dtype.name)
         return {"mean": mean, "standard_deviation": deviation}
 

@@ -144,7 +144,7 @@ def _load_squares(
 
 def _prepare(path: Path, config: DataConfig, partner: Path | None) -> np.ndarray:
     """File -> (S, S, C) uint8 or uint16; placed together with its partner's, where it has one."""
-    pictures = [read_integers(path), partner and _read_if_usable(partner)]
+    pictures = [read_integers(path), _read_if_usable(partner) if partner else None]
     batches = [p.reshape(1, *p.shape[:2], -1) for p in pictures if p is not None]
     return call_compiled(fit_images, *batches, data=config)[0]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 import keras
 import numpy as np
@@ -11,12 +11,7 @@ from keras import ops
 
 from keras_vaegan.config.base import VALUE_RANGES
 from keras_vaegan.config.data import DataConfig
-from keras_vaegan.config.networks import (
-    ModalityUNetConfig,
-    ResnetGeneratorConfig,
-    RRDBNetConfig,
-    VAEUNetConfig,
-)
+from keras_vaegan.config.networks import ModalityUNetConfig, RRDBNetConfig
 from keras_vaegan.data.folders import SMALLEST_SIDE
 from keras_vaegan.data.image import find_limits
 from keras_vaegan.data.preparation import Placement, prepare_images, restore_images
@@ -58,7 +53,9 @@ class Translator:
         self._drawn = 0
 
     @classmethod
-    def load(cls, path: str | Path, direction: str | None = None, batch_size: int = 8):
+    def load(
+        cls, path: str | Path, direction: str | None = None, batch_size: int = 8
+    ) -> Translator:
         """Load from a run folder, a folder of published names, or a bare `.h5` file.
 
         Args:
@@ -79,10 +76,12 @@ class Translator:
                 f"{path} generates MRI contrasts of volumes: expected a generator of images; use "
                 "the synthesize command"
             )
-        data = network.data or _assume_data(network.model, network.config)
+        data = network.data
+        if not isinstance(data, DataConfig):
+            data = _assume_data(network.model, network.config)
         return cls(network.model, data, batch_size)
 
-    def run(self, squares, seed=None):
+    def run(self, squares: Any, seed: Any = None) -> Any:
         """Pass squares through the network, in `keras.ops`.
 
         Args:
@@ -97,6 +96,7 @@ class Translator:
         if seed is None:
             outputs = self.generator(inputs, training=False)
         else:
+            assert self.latent is not None
             outputs = self.latent.sample(inputs, seed)
         return ops.clip((ops.cast(outputs, "float32") - low) / (high - low), 0.0, 1.0)
 
@@ -194,9 +194,7 @@ def _as_batch(image: np.ndarray) -> np.ndarray:
     return image.reshape(1, *shape[:2], -1)
 
 
-def _assume_data(
-    model: keras.Model, config: VAEUNetConfig | ResnetGeneratorConfig | None
-) -> DataConfig:
+def _assume_data(model: keras.Model, config: Any) -> DataConfig:
     """Plain padding in the network's own size and range, where a file tells no preparation."""
     _, height, width, channels = model.input_shape
     if height != width or channels not in (1, 3) or model.output_shape[-1] not in (1, 3):
@@ -208,7 +206,7 @@ def _assume_data(
     return DataConfig(image_size=height or DEFAULT_SIDE, channels=channels, value_range=activation)
 
 
-def _find_output_activation(model: keras.Model) -> str:
+def _find_output_activation(model: keras.Model) -> Literal["tanh", "sigmoid"]:
     """ "sigmoid" where a model's last layer says so, else "tanh"."""
     activation = getattr(model.layers[-1], "activation", None)
     return "sigmoid" if activation is keras.activations.sigmoid else "tanh"

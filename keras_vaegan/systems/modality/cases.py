@@ -82,8 +82,8 @@ def cache_cases(folders: list[Path], cache: Path, config: ModalityDataConfig) ->
             f"{len(errors)} of {len(folders)} cases are unusable: expected at most 10 %; first: "
             f"{errors[0]}"
         )
-    for error in errors:
-        print(f"warning: skipped: {error}", file=sys.stderr, flush=True)
+    for message in errors:
+        print(f"warning: skipped: {message}", file=sys.stderr, flush=True)
     return cases
 
 
@@ -145,7 +145,8 @@ class SliceSampler:
         """The batch of a step: (inputs, target, brain) as `make_slice_dataset`."""
         size = self.config.batch_size
         samples = [self.read_sample(int(step) * size + offset) for offset in range(size)]
-        return tuple(np.stack(parts) for parts in zip(*samples, strict=True))
+        inputs, target, brain = map(np.stack, zip(*samples, strict=True))
+        return inputs, target, brain
 
     def read_sample(self, position: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The sample at a position of the endless stream."""
@@ -153,7 +154,7 @@ class SliceSampler:
         case, level = self.table[self._permute(number)[offset]]
         data, generator = self.config.data, self.config.generator
         rng = np.random.default_rng([self.config.seed, position, 1])
-        target = generator.target
+        target: str = generator.target
         if target == ANY_TARGET:
             target = MODALITIES[rng.integers(len(MODALITIES))]
         picture = self.cases[case].read_slice(level)

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from skimage.metrics import structural_similarity
 
 from keras_vaegan.data.brats import find_cases, read_case
 from keras_vaegan.data.folders import spread
 from keras_vaegan.errors import InputError
-from keras_vaegan.evaluation.metrics import summarise, to_decibel
+from keras_vaegan.evaluation.metrics import map_ssim, summarise, to_decibel
 from keras_vaegan.evaluation.report import draw_sample_grid
 from keras_vaegan.systems.modality.slices import list_inputs, list_targets
 from keras_vaegan.systems.modality.synthesizer import Synthesizer
@@ -272,15 +271,13 @@ def _map_similarity(real: np.ndarray, synthetic: np.ndarray, brain: np.ndarray) 
     """SSIM of every voxel within its axial slice; 1 where both are empty all around."""
     result = np.ones(real.shape)
     places = [np.flatnonzero(brain.any(axis=axes)) for axes in ((1, 2), (0, 2))]
-    box = tuple(
+    rows, columns = (
         slice(max(0, place[0] - WINDOW_MARGIN), place[-1] + 1 + WINDOW_MARGIN) for place in places
     )
     for level in np.flatnonzero(brain.any(axis=(0, 1))):
-        pair = [np.pad(volume[..., level][box], 2 * WINDOW_MARGIN) for volume in (real, synthetic)]
-        similarity = structural_similarity(
-            *pair, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.0,
-            full=True,
-        )[1]  # fmt: skip
+        similarity = map_ssim(
+            *(np.pad(v[rows, columns, level], 2 * WINDOW_MARGIN) for v in (real, synthetic))
+        )
         inner = slice(2 * WINDOW_MARGIN, -2 * WINDOW_MARGIN)
-        result[(*box, level)] = similarity[inner, inner]
+        result[rows, columns, level] = similarity[inner, inner]
     return result

@@ -5,6 +5,8 @@ What a synthesis needs is in `keras.ops`: the Python path and the exported graph
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
@@ -108,7 +110,8 @@ def plan_windows(brain, size: int):
         leave the volume.
     """
     box = find_box(brain)[:2]
-    fits, starts = True, []
+    fits: Any = True
+    starts = []
     for axis, (first, last) in enumerate(box):
         middle = (first + last - size) // 2
         places = ops.arange(ops.shape(brain)[axis], dtype="int32")

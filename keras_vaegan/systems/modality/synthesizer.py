@@ -64,7 +64,9 @@ class Synthesizer:
                 f"{found.file} holds a {type(found.config).__name__}: expected the weights of a "
                 "modality_unet preset; check --weights"
             )
-        data = found.data or ModalityDataConfig(image_size=found.config.image_size)
+        data = found.data
+        if not isinstance(data, ModalityDataConfig):
+            data = ModalityDataConfig(image_size=found.config.image_size)
         return cls(found.model, found.config, data, precision, batch_size)
 
     def choose_target(self, found: set[str], target: str | None = None) -> str:
@@ -137,6 +139,7 @@ class Synthesizer:
     def _sample(self, inputs: np.ndarray, samples: int, seed: int) -> np.ndarray:
         """(J, S, S, C) -> (samples, J, S, S, 1): encoded once, decoded with every latent."""
         latent = find_latent_model(self.network)
+        assert latent is not None
         drawn: list[list] = [[] for _ in range(samples)]
         shape = (len(inputs) + self.batch_size, self.config.latent_channels)
         noises = [draw_standard_normal(shape, (seed, number)) for number in range(samples)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 from keras import ops
@@ -45,7 +46,7 @@ class ModalitySynthesis(Trainer):
         for layer in self.generator.layers:  # statistics of the global batch
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = count_replicas() > 1
-        self._latent = find_latent_model(self.generator)
+        self._latent: Any = find_latent_model(self.generator)
 
     def compile(self, optimizer=None, **kwargs) -> None:
         """Set the optimiser; Adam at the config's rate where none is given."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -99,9 +99,8 @@ class SuperResolutionConfig(RunConfig):
         )
         fits = self.patch_size % network.unshuffle == 0
         require(fits, "patch_size", self.patch_size, f"a multiple of {network.unshuffle}")
-        discriminator = dataclasses.replace(
-            self.discriminator, image_size=self.crop_size, channels=network.channels
-        )
+        images: dict[str, Any] = {"image_size": self.crop_size, "channels": network.channels}
+        discriminator = dataclasses.replace(self.discriminator, **images)
         object.__setattr__(self, "discriminator", discriminator)
 
     @staticmethod

@@ -178,7 +178,7 @@ def _list_tiles(
 ) -> list[tuple[int, int, np.ndarray]]:
     """(start, stop, weights in output pixels) of an axis' tiles."""
     plan = keras.ops.convert_to_numpy(plan_tiles(length, tile, overlap)).tolist()
-    return [(*row[:2], keras.ops.convert_to_numpy(make_fade(*row, scale))) for row in plan]
+    return [(*row[:2], keras.ops.convert_to_numpy(make_fade(row, scale))) for row in plan]
 
 
 def _average_blocks(band: np.ndarray, scale: int) -> np.ndarray:

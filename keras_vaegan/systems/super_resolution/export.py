@@ -37,7 +37,8 @@ class EnhancementModule(tf.Module):
         self.tile, self.overlap = enhancer.tile, enhancer.overlap
         self.weights = [variable.value for variable in model.variables]
         self._call = lambda images: model(images, training=False)
-        self._enhance_unit = graph_function(self._enhance_unit, [tf.TensorSpec(IMAGES, tf.float32)])
+        unit = tf.TensorSpec(IMAGES, tf.float32)
+        self._enhance_traced = graph_function(self._enhance_unit, [unit])
         self.enhance = graph_function(self._enhance)
 
     def make_signatures(self) -> dict:
@@ -49,7 +50,7 @@ class EnhancementModule(tf.Module):
         """(N, H, W, C) -> {"enhanced"}: (N, H * scale, W * scale, C) of the same type."""
         images = check_images(images, GRAIN)
         unit, limits = images_to_unit(images)
-        enhanced = self._enhance_unit(unit)
+        enhanced = self._enhance_traced(unit)
         return {"enhanced": unit_to_images(enhanced, limits, images.dtype.name)}
 
     def _enhance_unit(self, unit):
@@ -79,8 +80,8 @@ class EnhancementModule(tf.Module):
             (top, bottom), (left, right) = row[:2], column[:2]
             tile = image[None, top:bottom, left:right]
             enhanced = run_channels(self._call, tile, self.channels)[0]
-            enhanced *= make_fade(*row, scale)[:, None, None]
-            enhanced *= make_fade(*column, scale)[None, :, None]
+            enhanced *= make_fade(row, scale)[:, None, None]
+            enhanced *= make_fade(column, scale)[None, :, None]
             pads = [
                 [top * scale, size[0] - bottom * scale],
                 [left * scale, size[1] - right * scale],

@@ -34,19 +34,20 @@ def plan_tiles(length, tile: int, overlap: int):
     return ops.stack([starts, stops, before, after], axis=1)
 
 
-def make_fade(start, stop, before, after, scale: int):
+def make_fade(tile, scale: int):
     """Weights of a tile along one axis in output pixels; those of neighbours add up to 1.
 
     Of the shared pixels the outer quarter counts nothing, the inner quarter fully, and the half
     between rises as a squared sine.
 
     Args:
-        start, stop, before, after: A row of `plan_tiles`.
+        tile: A row of `plan_tiles`: start, stop, before and after.
         scale: Output pixels per input pixel.
 
     Returns:
         ((stop - start) * scale,) float32.
     """
+    start, stop, before, after = tile
     total = (stop - start) * scale
     position = ops.cast(ops.arange(total, dtype="int32"), "float32") + 0.5
 

@@ -50,9 +50,7 @@ class SuperResolution(Trainer):
         """Set the two optimisers; those of the config where none is given."""
         config, rates = self.config, self.config.optimizer
         second = make_schedule(rates, config.adversarial_learning_rate)
-        staged = StagedRate(
-            make_schedule(rates, rates.learning_rate), second, config.pixel_steps
-        )
+        staged = StagedRate(make_schedule(rates, rates.learning_rate), second, config.pixel_steps)
         self.g_optimizer = self.prepare_optimizer(
             g_optimizer or make_adam(rates, staged), self.generator.trainable_variables
         )

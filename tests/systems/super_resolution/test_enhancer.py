@@ -60,7 +60,7 @@ def test_tiles_cover_every_pixel_with_weights_that_add_up_to_one(tile):
         tiles = np.array(plan_tiles(length, *tile))
         for start, stop, before, after in tiles:
             assert start % 4 == 0 and 0 < stop - start <= tile[0]
-            total[2 * start : 2 * stop] += make_fade(start, stop, before, after, 2)
+            total[2 * start : 2 * stop] += make_fade((start, stop, before, after), 2)
         np.testing.assert_allclose(total, 1, atol=1e-6)
     assert len(plan_tiles(1000, 0, 0)) == 1
 
