@@ -35,15 +35,15 @@ PEAK_CALLS = 12
 
 def make_config(arguments):
     """The published run at the given size, batch and precision, without augmentation."""
-    from keras_vaegan.config.base import resize_config
-from keras_vaegan.config.data import AugmentationConfig
+    from keras_vaegan.config.data import AugmentationConfig
     from keras_vaegan.systems.registry import get_preset
 
-    config = resize_config(get_preset("resnet_cyclegan"), arguments.image_size)
+    config = get_preset("resnet_cyclegan")
     return dataclasses.replace(
         config,
         generator=dataclasses.replace(config.generator, filters=tuple(arguments.filters)),
-        augmentation=AugmentationConfig(copies=0),
+        data=dataclasses.replace(config.data, image_size=arguments.image_size),
+        augmentation=AugmentationConfig(mode="none"),
         batch_size=arguments.batch_size,
         precision={"float32": "float32", "bfloat16": "mixed_bfloat16"}[arguments.precision],
     )

@@ -28,16 +28,16 @@ def measure(arguments) -> dict:
 
     import tensorflow as tf
 
-    from keras_vaegan.config.base import resize_config
     from keras_vaegan.systems.registry import build_trainer, get_preset
 
     preset, precision = arguments.presets[0], arguments.precisions[0]
     image_size, steps = arguments.image_size, arguments.steps
-    config = resize_config(get_preset(preset), image_size)
+    config = get_preset(preset)
     batch_size = arguments.batch_sizes[0] or config.batch_size
     recompute = arguments.recompute[0] == "on"
     config = dataclasses.replace(
         config,
+        data=dataclasses.replace(config.data, image_size=image_size),
         precision=precision,
         batch_size=batch_size,
         pool_size=config.pool_size and max(config.pool_size, 2 * batch_size),

@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
+OUTER_KERNEL, PATCH_KERNEL = 7, 4
 
 
 class Reflect(nn.ReflectionPad2d):
@@ -43,7 +44,7 @@ class Residual(nn.Module):
 
 def build_generator(config) -> nn.Sequential:
     """A `ResnetGeneratorConfig`'s network (two convolutions a block)."""
-    filters, outer = config.filters, config.kernel_size
+    filters, outer = config.filters, OUTER_KERNEL
 
     def close(width: int) -> list[nn.Module]:
         return [nn.InstanceNorm2d(width), nn.ReLU(True)]
@@ -83,15 +84,15 @@ class SpectralConv2d(nn.Conv2d):
 def build_discriminator(config) -> nn.Sequential:
     """A `PatchDiscriminatorConfig`'s network, with both kinds of normalisation."""
     layers: list[nn.Module] = []
-    before, pad = config.channels, config.kernel_size // 2 - 1
+    before, kernel, pad = config.channels, PATCH_KERNEL, 1
     for level, (after, stride) in enumerate(
         zip(config.filters, config.layer_strides, strict=False)
     ):
-        layers.append(SpectralConv2d(before, after, config.kernel_size, stride, pad))
+        layers.append(SpectralConv2d(before, after, kernel, stride, pad))
         layers += [nn.InstanceNorm2d(after)] if level else []
         layers.append(nn.LeakyReLU(0.2, True))
         before = after
-    return nn.Sequential(*layers, nn.Conv2d(before, 1, config.kernel_size, 1, pad))
+    return nn.Sequential(*layers, nn.Conv2d(before, 1, kernel, 1, pad))
 
 
 def ssim_loss(first, second):
@@ -117,7 +118,7 @@ class TorchCycleGAN:
         config: A `CycleGANConfig` of System C without copies, noise, start terms or pool.
         bfloat16: Compute in bfloat16 under autocast; weights and losses stay float32.
         channels_last: Memory layout of images and kernels.
-        merged: Translate and keep identity in one call, judge real and fake in one call.
+        merged: Translate and keep identity in one call, run a discriminator on real and fake in one call.
     """
 
     def __init__(
@@ -173,7 +174,7 @@ class TorchCycleGAN:
 
     def _update_generators(self, source, target):
         """One step of both generators. Returns ((fake_source, fake_target), losses)."""
-        self._freeze_judges(True)
+        self._freeze_discriminators(True)
         settings = self.config.losses
         fake_target, same_target = self.run("g_target", source, target)
         fake_source, same_source = self.run("g_source", target, source)
@@ -196,7 +197,7 @@ class TorchCycleGAN:
         self.optimizers["g"].zero_grad(set_to_none=True)
         total.backward()
         self.optimizers["g"].step()
-        self._freeze_judges(False)
+        self._freeze_discriminators(False)
         return (fake_source.detach(), fake_target.detach()), losses
 
     def _update_discriminators(self, source, target, fake_source, fake_target) -> dict:
@@ -211,7 +212,7 @@ class TorchCycleGAN:
         self.optimizers["d"].step()
         return losses
 
-    def _freeze_judges(self, frozen: bool) -> None:
+    def _freeze_discriminators(self, frozen: bool) -> None:
         """Spare the generators' update the gradients of the discriminators' weights."""
         for name in ("d_source", "d_target"):
             self.nets[name].requires_grad_(not frozen)

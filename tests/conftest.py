@@ -100,6 +100,35 @@ def tiny():
 
 
 @pytest.fixture(scope="session")
+def compiled_trainers():
+    """Trainers of the tiny configs with their first states, by family; see `compiled_trainer`."""
+    return {}
+
+
+@pytest.fixture
+def compiled_trainer(tiny, compiled_trainers):
+    """Give a family's trainer as it was built; its step is compiled once a process.
+
+    Whoever changes its stage or its optimizers builds a trainer of their own.
+    """
+    from keras_vaegan.systems.registry import build_trainer
+
+    def get(family: str):
+        if family not in compiled_trainers:
+            trainer = build_trainer(tiny.TINY[family])
+            start = {name: np.array(v) for name, v in trainer.state_variables().items()}
+            compiled_trainers[family] = trainer, start
+        trainer, start = compiled_trainers[family]
+        for name, variable in trainer.state_variables().items():
+            variable.assign(start[name])
+        trainer.reset_metrics()
+        trainer.stop_training = False
+        return trainer
+
+    return get
+
+
+@pytest.fixture(scope="session")
 def reference_python() -> str:
     """The Python of a TensorFlow 2.15 environment, `KERAS_VAEGAN_REFERENCE_PYTHON`."""
     python = os.environ.get("KERAS_VAEGAN_REFERENCE_PYTHON")

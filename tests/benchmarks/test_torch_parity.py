@@ -6,7 +6,6 @@ import importlib.util
 import numpy as np
 import pytest
 
-from keras_vaegan.config.base import resize_config
 from keras_vaegan.config.data import AugmentationConfig
 from keras_vaegan.config.networks import PatchDiscriminatorConfig, ResnetGeneratorConfig
 from keras_vaegan.systems.registry import build_trainer, get_preset
@@ -35,12 +34,13 @@ def config():
     would blow rounding noise up to whole steps (of biases before a normalisation, for one, whose
     true gradient is 0).
     """
-    preset = resize_config(get_preset("resnet_cyclegan"), 32)
+    preset = get_preset("resnet_cyclegan")
     return dataclasses.replace(
         preset,
-        generator=ResnetGeneratorConfig(image_size=32, filters=(4, 8, 16), num_residual_blocks=2),
-        discriminator=PatchDiscriminatorConfig(image_size=32, filters=(4, 8, 16)),
-        augmentation=AugmentationConfig(copies=0),
+        generator=ResnetGeneratorConfig(filters=(4, 8, 16), num_residual_blocks=2),
+        discriminator=PatchDiscriminatorConfig(filters=(4, 8, 16)),
+        data=dataclasses.replace(preset.data, image_size=32),
+        augmentation=AugmentationConfig(mode="none"),
         optimizer=dataclasses.replace(preset.optimizer, epsilon=1e-2),
         batch_size=2,
         precision="float32",

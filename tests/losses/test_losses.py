@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vaegan.losses.adversarial import adversarial_loss
+from keras_vaegan.losses.adversarial import adversarial_loss, relativistic_losses
 from keras_vaegan.losses.latent import kl_loss
 from keras_vaegan.losses.reconstruction import mean_absolute_error, ssim, ssim_loss
 from keras_vaegan.losses.start import find_background
@@ -29,6 +29,23 @@ def test_bce_equals_keras(is_real):
     assert float(adversarial_loss([logits], is_real, "bce")[0]) == pytest.approx(
         float(expected), rel=1e-5
     )
+
+
+def test_relativistic_losses_have_their_closed_form():
+    real = np.array([[1.0, 3.0]], "float32").reshape(1, 1, 2, 1)
+    fake = np.array([[0.0, -1.0]], "float32").reshape(1, 1, 2, 1)
+
+    def soft(x):
+        return np.log1p(np.exp(np.asarray(x)))
+
+    ahead, behind = np.array([1.0, 3.0]) + 0.5, np.array([0.0, -1.0]) - 2.0
+    generator = 0.5 * (soft(ahead).mean() + soft(-behind).mean())
+    discriminator = 0.5 * (soft(-ahead).mean() + soft(behind).mean())
+    for heads in (1, 2):
+        answer = relativistic_losses([real] * heads, [fake] * heads)
+        np.testing.assert_allclose(
+            [float(x) for x in answer], [generator, discriminator], rtol=1e-5
+        )
 
 
 def test_kl_closed_forms():

@@ -27,7 +27,7 @@ def test_a_full_pool_exchanges_half_and_loses_nothing():
     for start in range(0, 8, 2):
         pool.query(numbered(start), seed(start))
     past = 0
-    for step in range(200):
+    for step in range(100):
         given = numbered(100 + 2 * step)
         before = set(np.array(pool.images).ravel())
         answer = set(np.array(pool.query(given, seed(1000 + 4 * step))).ravel())
@@ -35,7 +35,7 @@ def test_a_full_pool_exchanges_half_and_loses_nothing():
         assert answer | after == before | set(np.array(given).ravel())
         assert len(answer) == 2 and len(after) == 8
         past += len(answer & before)
-    assert 150 < past < 250  # 400 draws at probability 1/2
+    assert 70 < past < 130  # 200 draws at probability 1/2
 
 
 def test_capacity_zero_is_no_pool():
