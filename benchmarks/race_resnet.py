@@ -204,11 +204,11 @@ def count_operations(arguments, task: str) -> float:
     generator = list_convolutions(build_model(config.generator))
     if task == "translate":
         return count * sum(generator)
-    judge = list_convolutions(build_model(config.discriminator))
+    discriminator = list_convolutions(build_model(config.discriminator))
     # Per direction: translation and identity, whose first layer needs no gradient of its input;
-    # the cycle; the judge of the fake with gradients of its input alone; the judge's own update.
+    # the cycle; the discriminator, once for its input's gradient alone and once for its update.
     passes = 2 * (3 * sum(generator) - generator[0]) + 3 * sum(generator)
-    passes += 2 * sum(judge) + 2 * (3 * sum(judge) - judge[0])
+    passes += 2 * sum(discriminator) + 2 * (3 * sum(discriminator) - discriminator[0])
     return 2 * count * passes
 
 

@@ -118,7 +118,8 @@ class TorchCycleGAN:
         config: A `CycleGANConfig` of System C without copies, noise, start terms or pool.
         bfloat16: Compute in bfloat16 under autocast; weights and losses stay float32.
         channels_last: Memory layout of images and kernels.
-        merged: Translate and keep identity in one call, run a discriminator on real and fake in one call.
+        merged: Translate and keep identity in one call, and have real and fake in one call of a
+            discriminator.
     """
 
     def __init__(

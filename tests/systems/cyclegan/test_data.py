@@ -7,8 +7,9 @@ import pytest
 
 from keras_vaegan.config.data import DataConfig
 from keras_vaegan.data.folders import find_image_root
-from keras_vaegan.data.image import write_image
+from keras_vaegan.data.image import list_images, write_image
 from keras_vaegan.errors import InputError
+from keras_vaegan.systems.cyclegan.data import flatten_metrics
 from keras_vaegan.systems.cyclegan.images import (
     load_images,
     load_test_sets,
@@ -49,7 +50,7 @@ def test_load_images_keeps_order_size_and_channels(tmp_path):
     write_folder(tmp_path, ["d.png"], shape=(19, 61, 3))
     for channels in (1, 3):
         config = DataConfig(image_size=32, channels=channels)
-        images, names = load_images(tmp_path, config)
+        images, names = load_images(list_images(tmp_path), config)
         assert images.shape == (4, 32, 32, channels) and images.dtype == np.uint8
         assert names == ["a.jpg", "b.png", "c.bmp", "d.png"]
 
@@ -57,29 +58,21 @@ def test_load_images_keeps_order_size_and_channels(tmp_path):
 def test_one_16_bit_file_makes_the_cache_16_bit(tmp_path):
     write_image(tmp_path / "a.png", np.full((32, 32), 100, "uint8"))
     write_image(tmp_path / "b.png", np.full((32, 32), 12345, "uint16"))
-    images, _ = load_images(tmp_path, GRAY)
+    images, _ = load_images(list_images(tmp_path), GRAY)
     assert images.dtype == np.uint16
     assert (images[0] == 25700).all() and (images[1] == 12345).all()
 
 
 def test_float_files_are_scaled_by_their_own_range(tmp_path):
     write_folder(tmp_path, ["a.tif"], (32, 32), "float32")
-    images, _ = load_images(tmp_path, GRAY)
+    images, _ = load_images(list_images(tmp_path), GRAY)
     assert images.dtype == np.uint16 and (images.min(), images.max()) == (0, 65535)
-
-
-def test_limit_spreads_over_the_folder(tmp_path):
-    write_folder(tmp_path, [f"{i:02}.png" for i in range(10)])
-    assert load_images(tmp_path, GRAY, limit=4)[1] == ["00.png", "03.png", "06.png", "09.png"]
-    assert len(load_images(tmp_path, GRAY, limit=99)[1]) == 10
-    with pytest.raises(InputError, match="limit 0"):
-        load_images(tmp_path, GRAY, limit=0)
 
 
 def test_one_bad_file_in_ten_is_skipped_and_named(tmp_path, capsys):
     write_folder(tmp_path, [f"{i}.png" for i in range(10)])
     (tmp_path / "3.png").write_bytes((tmp_path / "3.png").read_bytes()[:-300])
-    images, names = load_images(tmp_path, GRAY)
+    images, names = load_images(list_images(tmp_path), GRAY)
     assert len(images) == len(names) == 9 and "3.png" not in names
     warning = capsys.readouterr().err
     assert warning.startswith("warning: skipped") and "3.png" in warning
@@ -91,21 +84,21 @@ def test_two_bad_files_in_ten_are_refused(tmp_path):
     (tmp_path / "3.png").write_text("not an image")
     (tmp_path / "7.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"2 of 10 images .*3\.png"):
-        load_images(tmp_path, GRAY)
+        load_images(list_images(tmp_path), GRAY)
 
 
 @pytest.mark.parametrize("shape", [(15, 40), (40, 15), (1, 1)])
 def test_a_tiny_image_is_refused(tmp_path, shape):
     write_folder(tmp_path, ["tiny.png"], shape)
     with pytest.raises(InputError, match="tiny.png .*at least 16"):
-        load_images(tmp_path, GRAY)
+        load_images(list_images(tmp_path), GRAY)
 
 
 def test_missing_and_empty_folders_are_refused(tmp_path):
     with pytest.raises(InputError, match="no images"):
-        load_images(tmp_path, GRAY)
+        load_images(list_images(tmp_path), GRAY)
     with pytest.raises(InputError, match="does not exist"):
-        load_images(tmp_path / "absent", GRAY)
+        load_images(list_images(tmp_path / "absent"), GRAY)
 
 
 @pytest.mark.parametrize("limit", [None, 5])
@@ -203,3 +196,24 @@ def test_the_real_set_loads(real_images, real_data):
         images = sets[name]["images"]
         assert images.shape == (20, 64, 64, 1) and images.dtype == np.uint8
         assert (images.max(axis=(1, 2, 3)) > 60).all()
+
+
+def make_metrics(ssim, honest, gap):
+    """The part of an evaluation that the score is made of."""
+    both = ("ct", "mri")
+    kinds = {"cycle": ssim, "honest_cycle": honest}
+    metrics = {
+        kind: {n: {"psnr": {"mean": 20.0}, "ssim": {"mean": value}} for n in both}
+        for kind, value in kinds.items()
+    }
+    return metrics | {"realism": {n: {"gap": {"all": gap}, "copy": 0.1} for n in both}}
+
+
+def test_best_by_chooses_the_score():
+    copy, translation = make_metrics(0.99, 0.9, 1.0), make_metrics(0.8, 0.7, 0.2)
+    assert flatten_metrics(copy, "ssim")["val_score"] == pytest.approx(0.99)
+    assert flatten_metrics(translation, "ssim")["val_score"] == pytest.approx(0.8)
+    assert flatten_metrics(copy)["val_score"] == pytest.approx(-0.1)
+    assert flatten_metrics(translation)["val_score"] == pytest.approx(0.5)
+    unknown = make_metrics(0.8, 0.7, None)
+    assert flatten_metrics(unknown)["val_score"] == pytest.approx(-0.3)
