@@ -28,15 +28,10 @@ def ssim(first, second):
     Reference: Wang et al. 2004, "Image Quality Assessment"; `tf.image.ssim` with max_val=1.
     """
     first, second = ops.cast(first, "float32"), ops.cast(second, "float32")
-    count, height, width, channels = first.shape
     maps = ops.stack([first, second, first * first + second * second, first * second])
     maps = ops.moveaxis(maps, -1, 2)
-    maps = ops.reshape(maps, (-1, height, width, 1))
-    kernel = _gaussian_window()
-    maps = ops.conv(maps, ops.reshape(kernel, (-1, 1, 1, 1)), padding="valid")
-    maps = ops.conv(maps, ops.reshape(kernel, (1, -1, 1, 1)), padding="valid")
-    border = SSIM_WINDOW - 1
-    maps = ops.reshape(maps, (4, -1, channels, height - border, width - border))
+    rows, columns = (_window_matrix(side) for side in first.shape[1:3])
+    maps = ops.matmul(ops.matmul(rows, maps), columns.T)
     mean_1, mean_2, squares, product = (maps[index] for index in range(4))
     c1, c2 = 0.01**2, 0.03**2
     luminance = (2 * mean_1 * mean_2 + c1) / (mean_1**2 + mean_2**2 + c1)
@@ -51,8 +46,14 @@ def ssim_loss(first, second):
     return 1.0 - ops.mean(ssim(first, second))
 
 
-def _gaussian_window() -> np.ndarray:
-    """The 1-D Gaussian whose outer product is SSIM's window, summing to 1."""
+def _window_matrix(side: int) -> np.ndarray:
+    """(side - 10, side): SSIM's 1-D Gaussian, which sums to 1, at every place where it fits.
+
+    A product with it is several times quicker than a convolution of one channel.
+    """
     offsets = np.arange(SSIM_WINDOW) - SSIM_WINDOW // 2
     weights = np.exp(-(offsets**2) / (2 * SSIM_SIGMA**2))
-    return (weights / weights.sum()).astype("float32")
+    matrix = np.zeros((side - SSIM_WINDOW + 1, side), "float32")
+    for place, row in enumerate(matrix):
+        row[place : place + SSIM_WINDOW] = weights / weights.sum()
+    return matrix
