@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from keras_vaegan.commands.shell import CommandOptions, run
-from keras_vaegan.errors import InputError
+from keras_vaegan.errors import InputError, first_line
 from keras_vaegan.files import atomic_folder
 
 HANDLE = "darren2020/ct-to-mri-cgan"
@@ -63,8 +63,8 @@ def _fetch(handle: str) -> Path:
         return Path(kagglehub.dataset_download(handle))
     except Exception as error:  # kagglehub, its HTTP client and its archives each have their own
         raise InputError(
-            f"cannot download {handle}: {_first_line(error)}; check the network and the Kaggle "
-            "credentials (~/.kaggle/kaggle.json)"
+            f"cannot download {handle}: {first_line(error).rstrip('.')}; check the network and "
+            "the Kaggle credentials (~/.kaggle/kaggle.json)"
         ) from error
 
 
@@ -84,12 +84,6 @@ def _link_or_copy(source: str, destination: str) -> str:
     except OSError:
         shutil.copy2(source, destination)
     return destination
-
-
-def _first_line(error: BaseException) -> str:
-    """Say an exception in one line."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 main = partial(run, download, prog="python -m keras_vaegan.download")

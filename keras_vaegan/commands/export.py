@@ -47,11 +47,7 @@ def export(options: ExportOptions) -> int:
     from keras_vaegan.export.saved_model import MODEL_CARD, export_saved_model
 
     signatures = export_saved_model(
-        options.weights,
-        options.out,
-        options.direction,
-        options.tile,
-        options.training_data,
+        options.weights, options.out, options.direction, options.tile, options.training_data
     )
     size = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file())
     print(f"wrote {options.out}: {size / 1e6:.1f} MB, signatures {', '.join(signatures)}")

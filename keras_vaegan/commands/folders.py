@@ -8,8 +8,6 @@ from pathlib import Path
 
 from keras_vaegan.errors import InputError
 
-READABLE_SHARE = 0.9
-
 
 def run_jobs(source: Path, destination: Path, load: Callable, write: Callable) -> tuple[int, int]:
     """Process an image or a folder of images into another.
@@ -27,6 +25,7 @@ def run_jobs(source: Path, destination: Path, load: Callable, write: Callable) -
     Raises:
         InputError: bad input or output, or more than 10 % of the images unusable.
     """
+    from keras_vaegan.data.folders import READABLE_SHARE
     from keras_vaegan.data.image import read_image
 
     jobs = plan_jobs(source, destination)
@@ -36,7 +35,8 @@ def run_jobs(source: Path, destination: Path, load: Callable, write: Callable) -
         try:
             results = process(read_image(path))
         except InputError as error:
-            failures.append(name_error(path, error))
+            text = str(error)
+            failures.append(text if str(path) in text else f"{path}: {text}")
             if len(jobs) - len(failures) < READABLE_SHARE * len(jobs):
                 raise InputError(
                     f"{failures[0]} ({len(failures)} of {len(jobs)} unusable: expected at most "
@@ -81,8 +81,3 @@ def check_samples(samples: int) -> None:
     """
     if samples < 0 or samples == 1:
         raise InputError(f"--samples {samples}: expected 0 (the mean) or at least 2")
-
-
-def name_error(source: Path, error: InputError) -> str:
-    """The error's line, with the file's name in it."""
-    return str(error) if str(source) in str(error) else f"{source}: {error}"

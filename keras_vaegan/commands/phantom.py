@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,33 +38,25 @@ def write(options: PhantomOptions) -> int:
     Raises:
         InputError: refused values, or an output folder that is not empty or not writable.
     """
-    if options.kind == "brats":
-        return _write_cases(options)
-    from keras_vaegan.phantom.rendering import PhantomSet, write_phantom_folders
+    names = ("count", "size", "seed", "contrast")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.kind == "folders":
+        from keras_vaegan.phantom.rendering import PhantomSet, write_phantom_folders
 
-    given = {name: getattr(options, name) for name in ("count", "size", "seed", "contrast")}
-    settings = PhantomSet(**{name: value for name, value in given.items() if value is not None})
-    counts = write_phantom_folders(options.out, settings)
-    listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-    print(f"wrote {options.out}: {listed}")
-    return 0
-
-
-def _write_cases(options: PhantomOptions) -> int:
-    """Write NIfTI cases."""
-    import os
-
-    from keras_vaegan.phantom.brats import BratsPhantomSet, write_phantom_cases
-
-    if options.contrast is not None:
+        counts = write_phantom_folders(options.out, PhantomSet(**given))
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+    elif options.contrast is not None:
         raise InputError(
             f"--contrast {options.contrast} given with --kind brats: expected it with --kind "
             "folders only, cases have all contrasts; drop it"
         )
-    given = {name: getattr(options, name) for name in ("count", "size", "seed")}
-    settings = BratsPhantomSet(**{name: v for name, v in given.items() if v is not None})
-    count = write_phantom_cases(options.out, settings, min(os.cpu_count() or 1, settings.count))
-    print(f"wrote {options.out}: {count} cases")
+    else:
+        from keras_vaegan.phantom.brats import BratsPhantomSet, write_phantom_cases
+
+        cases = BratsPhantomSet(**given)
+        count = write_phantom_cases(options.out, cases, min(os.cpu_count() or 1, cases.count))
+        listed = f"{count} cases"
+    print(f"wrote {options.out}: {listed}")
     return 0
 
 

@@ -145,11 +145,7 @@ def resolve_config(options: TrainOptions) -> Any:
 
 
 def _read_resumed(options: TrainOptions, preset: Any) -> Any:
-    """The config of the run in --out.
-
-    Raises:
-        InputError: no run, or --preset names another kind of network than the run's.
-    """
+    """The config of the run in --out, whose network --preset must not contradict."""
     from keras_vaegan.training.run_folder import read_run_config
 
     config = read_run_config(options.out)
@@ -166,12 +162,7 @@ def _read_resumed(options: TrainOptions, preset: Any) -> Any:
 
 
 def _replace_field(config: Any, name: str, path: str, value: Any, resume: bool) -> Any:
-    """A config with another value of the field at a dotted path.
-
-    Raises:
-        InputError: this network has no such field, the value is refused, or a resumed run's
-            network or data would change.
-    """
+    """A config with another value at a dotted path; a resumed network and its data are fixed."""
     *above, field = path.split(".")
     parts = [config]
     for part in above:

@@ -65,11 +65,7 @@ def translate(options: TranslateOptions) -> int:
 
 
 def _check_deviation_names(source: Path, destination: Path) -> None:
-    """Refuse two outputs of one name, where a.png and a.jpg would both write a_std.tiff.
-
-    Raises:
-        InputError: two inputs differ by their ending alone, or one is called NAME_std.tiff.
-    """
+    """Refuse two outputs of one name, where a.png and a.jpg would both write a_std.tiff."""
     outputs: dict[Path, Path] = {}
     for path, target in plan_jobs(source, destination):
         for output in (target, _name_deviation(target)):

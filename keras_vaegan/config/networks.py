@@ -106,12 +106,8 @@ class DiscriminatorConfig:
 
     def __post_init__(self) -> None:
         levels = len(self.filters)
-        require(
-            self.num_heads <= levels,
-            "num_heads",
-            self.num_heads,
-            f"1 to {levels}, the number of levels",
-        )
+        fits = self.num_heads <= levels
+        require(fits, "num_heads", self.num_heads, f"1 to {levels}, the number of levels")
         _check_groups(self.groups, self.filters)
         _check_side(self.image_size, self.stride)
 
@@ -297,9 +293,16 @@ def _check_groups(groups: int, filters: tuple[int, ...]) -> None:
 def _check_side(image_size: int, stride: int) -> None:
     """An image's side is a multiple of the network's stride."""
     least = max(16, 2 * stride)
-    require(
-        image_size >= least and image_size % stride == 0,
-        "image_size",
-        image_size,
-        f"a multiple of the network's stride {stride}, at least {least}",
-    )
+    fits = image_size >= least and image_size % stride == 0
+    expected = f"a multiple of the network's stride {stride}, at least {least}"
+    require(fits, "image_size", image_size, expected)
+
+
+NetworkConfig = (
+    VAEUNetConfig
+    | ResnetGeneratorConfig
+    | DiscriminatorConfig
+    | PatchDiscriminatorConfig
+    | ModalityUNetConfig
+    | RRDBNetConfig
+)

@@ -120,20 +120,25 @@ def load_files(
 
     with ThreadPoolExecutor() as pool:
         results = list(pool.map(attempt, paths))
-    errors = [str(result) for result in results if isinstance(result, InputError)]
-    if len(paths) - len(errors) < READABLE_SHARE * len(paths):
+    errors = [result for result in results if isinstance(result, InputError)]
+    skip_unusable(errors, len(paths), f"images in {paths[0].parent}")
+    names = [p.name for p, r in zip(paths, results, strict=True) if isinstance(r, np.ndarray)]
+    images = [result for result in results if isinstance(result, np.ndarray)]
+    if all(image.dtype == np.uint8 for image in images):
+        return images, names
+    return [i.astype("uint16") * 257 if i.dtype == np.uint8 else i for i in images], names
+
+
+def skip_unusable(errors: list[InputError], total: int, what: str) -> None:
+    """Name unusable inputs on standard error, where at least 90 % of `total` are usable.
+
+    Raises:
+        InputError: fewer are.
+    """
+    if total - len(errors) < READABLE_SHARE * total:
         raise InputError(
-            f"{len(errors)} of {len(paths)} images in {paths[0].parent} are unusable: expected at "
-            f"most 10 %; first: {errors[0]}"
+            f"{len(errors)} of {total} {what} are unusable: expected at most 10 %; first: "
+            f"{errors[0]}"
         )
     for error in errors:
         print(f"warning: skipped: {error}", file=sys.stderr, flush=True)
-    names = [p.name for p, r in zip(paths, results, strict=True) if isinstance(r, np.ndarray)]
-    return _widen([result for result in results if isinstance(result, np.ndarray)]), names
-
-
-def _widen(images: list[np.ndarray]) -> list[np.ndarray]:
-    """One type for all: uint16, where any image has more than 8 bits."""
-    if all(image.dtype == np.uint8 for image in images):
-        return images
-    return [i.astype("uint16") * 257 if i.dtype == np.uint8 else i for i in images]

@@ -100,9 +100,7 @@ def find_largest_piece(mask):
         return new, ops.any(ops.not_equal(new, labels))
 
     labels, _ = ops.while_loop(
-        lambda labels, changed: changed,
-        spread,
-        (coarse * numbers, ops.convert_to_tensor(True)),
+        lambda labels, changed: changed, spread, (coarse * numbers, ops.convert_to_tensor(True))
     )
     areas = count_numbers(ops.reshape(labels, (-1, side * side)) - 1, side)
     largest = ops.cast(ops.argmax(areas, axis=1), "float32")[:, None, None] + 1

@@ -205,16 +205,7 @@ def _lies_between(mask, axis: int):
 
 
 def _reach_from_outside(brain, enclosed, shape):
-    """Which of the enclosed voxels a path along the axes connects to the outside.
-
-    Args:
-        brain: (V,) bool.
-        enclosed: (K,) int32 places of background voxels; none lies on the frame.
-        shape: (X, Y, Z), V in all.
-
-    Returns:
-        (K,) bool.
-    """
+    """Which of the (K,) places, none on the frame, a path around the brain leads out of: bool."""
     count = ops.size(enclosed)
     # Every voxel has a state: the enclosed ones their own, then all the brain's and all others'.
     numbers = ops.where(brain, count, count + 1)

@@ -13,7 +13,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from keras_vaegan.data.volume import Volume
-from keras_vaegan.errors import InputError
+from keras_vaegan.errors import InputError, first_line
 from keras_vaegan.files import atomic_path
 
 SUFFIXES = (".nii.gz", ".nii")
@@ -33,9 +33,6 @@ def list_nifti_files(folder: str | Path) -> list[Path]:
 def read_nifti(path: str | Path) -> tuple[Volume, nibabel.Nifti1Header]:
     """Read a 3-D NIfTI file (version 1 or 2, plain or gzip, told by its content).
 
-    Args:
-        path: The file.
-
     Returns:
         (volume, header): values as stored (X, Y, Z), or float64 where the header scales them, in
         an affine of its own; the header is `write_nifti`'s template.
@@ -46,9 +43,8 @@ def read_nifti(path: str | Path) -> tuple[Volume, nibabel.Nifti1Header]:
     """
     path = Path(path)
     content = _read_content(path)
-    kind = _IMAGES.get(int.from_bytes(content[:4], "little")) or _IMAGES.get(
-        int.from_bytes(content[:4], "big")
-    )
+    sizes = [int.from_bytes(content[:4], order) for order in ("little", "big")]
+    kind = next((_IMAGES[size] for size in sizes if size in _IMAGES), None)
     if kind is None or len(content) < 348:
         raise InputError(f"{path} is no NIfTI file: expected .nii or .nii.gz content; replace it")
     try:
@@ -60,8 +56,7 @@ def read_nifti(path: str | Path) -> tuple[Volume, nibabel.Nifti1Header]:
     except (ImageFileError, HeaderDataError, ValueError, OSError, EOFError, KeyError) as error:
         if isinstance(error, InputError):
             raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path} cannot be decoded ({reason}): replace it") from error
+        raise InputError(f"{path} cannot be decoded ({first_line(error)}): replace it") from error
     _check_values(path, values, affine)
     return Volume(values, affine), header
 
@@ -99,8 +94,8 @@ def _encode(volume: Volume, header: nibabel.Nifti1Header | None) -> bytes:
         image.set_sform(volume.affine, 1)
         return image.to_bytes()
     dtype = header.get_data_dtype()
-    slope, intercept = (1.0 if v is None else v for v in header.get_slope_inter())
-    intercept = intercept if header.get_slope_inter()[1] is not None else 0.0
+    slope, intercept = header.get_slope_inter()
+    slope, intercept = 1.0 if slope is None else slope, intercept or 0.0
     stored = (np.asarray(volume.values, "float64") - intercept) / slope
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)

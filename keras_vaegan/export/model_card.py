@@ -93,11 +93,7 @@ def _read_last_step(run: Path) -> int | None:
 
 
 def _read_json(path: Path) -> dict:
-    """A JSON file, or nothing where there is none.
-
-    Raises:
-        InputError: it is damaged.
-    """
+    """A JSON file, nothing where there is none, or a refusal where it is damaged."""
     if not path.is_file():
         return {}
     try:
@@ -117,11 +113,8 @@ def _make_table(metrics: dict) -> str:
 def _flatten(value, name: str = "") -> list[tuple[str, str]]:
     """Nested dictionaries as (dotted name, text)."""
     if isinstance(value, dict):
-        return [
-            pair
-            for key, part in value.items()
-            for pair in _flatten(part, f"{name}.{key}" if name else str(key))
-        ]
+        parts = (_flatten(part, f"{name}.{key}".lstrip(".")) for key, part in value.items())
+        return [pair for pairs in parts for pair in pairs]
     if isinstance(value, float):
         return [(name, f"{value:.5g}")]
     return [] if value is None or isinstance(value, list) else [(name, str(value))]

@@ -109,8 +109,9 @@ def rename_tensors(tensors: dict[str, np.ndarray], path: str | Path) -> dict[str
     arrays: dict[str, np.ndarray] = {}
     for key, value in tensors.items():
         stem, _, kind = key.removeprefix("module.").rpartition(".")
-        place = _find_place(stem) if kind in ("weight", "bias") else None
-        if place is None:
+        matches = ((re.fullmatch(pattern, stem), name) for pattern, name in _RENAMINGS)
+        place = next((found.expand(name) for found, name in matches if found), None)
+        if place is None or kind not in ("weight", "bias"):
             raise InputError(
                 f"{path} holds {key!r}, which is no RRDBNet's: expected conv_first, "
                 "RRDB_trunk.N.RDBk.convk or body.N.rdbk.convk, ... and conv_last; convert another "
@@ -174,12 +175,6 @@ def load_arrays(model: keras.Model, arrays: dict[str, np.ndarray], path: str | P
         )
     for name, variable in variables.items():
         variable.assign(kernels[name])
-
-
-def _find_place(stem: str) -> str | None:
-    """Our layer's name for a key without its .weight or .bias; None for a foreign one."""
-    matches = ((re.fullmatch(pattern, stem), name) for pattern, name in _RENAMINGS)
-    return next((found.expand(name) for found, name in matches if found), None)
 
 
 def _find_scale(read: int, given: int, path: str | Path) -> Scale:

@@ -19,13 +19,6 @@ def normalize_instances(images, epsilon: float):
 
     It reads the image twice and writes it once, with float32 sums in any precision; the formula
     in separate operations goes over memory seven times. An unknown batch size takes the formula.
-
-    Args:
-        images: (N, H, W, C) float32, bfloat16 or float16.
-        epsilon: Added to the variance.
-
-    Returns:
-        The same shape and type.
     """
     count, channels = images.shape[0], images.shape[-1]
     is_fusible = images.dtype in (tf.float32, tf.bfloat16, tf.float16)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import keras
 import numpy as np
 from keras import layers
@@ -64,24 +62,17 @@ class SmoothEnlargement(keras.initializers.Initializer):
 
 
 def apply_conv(
-    x,
-    filters: int,
-    kernel_size: int,
-    seeds: Seeds,
-    name: str,
-    strides: int = 1,
-    gain: float = 1.0,
-    **kwargs,
+    x, filters: int, kernel_size: int, seeds: Seeds, name: str, gain: float = 1.0, **kwargs
 ):
-    """Convolve with "same" padding. (N, H, W, C) -> (N, H/strides, W/strides, filters)."""
-    return layers.Conv2D(
-        filters,
-        kernel_size,
-        strides,
-        padding="same",
-        name=name,
-        kernel_initializer=seeds.initializer(gain),
-        **kwargs,
+    """Convolve, with "same" padding by default. (N, H, W, C) -> (N, H', W', filters)."""
+    settings = {"padding": "same", "kernel_initializer": seeds.initializer(gain), **kwargs}
+    return layers.Conv2D(filters, kernel_size, name=name, **settings)(x)
+
+
+def apply_transposed_conv(x, filters: int, kernel_size: int, initializer, name: str):
+    """Convolve transposed, at stride 2. (N, H, W, C) -> (N, 2H, 2W, filters)."""
+    return layers.Conv2DTranspose(
+        filters, kernel_size, 2, padding="same", name=name, kernel_initializer=initializer
     )(x)
 
 
@@ -120,22 +111,8 @@ def apply_upsampling(x, filters: int, kernel_size: int, kind: str, seeds: Seeds,
     Reference: Odena et al. 2016, "Deconvolution and Checkerboard Artifacts".
     """
     if kind == "transpose":
-        return layers.Conv2DTranspose(
-            filters,
-            4,
-            2,
-            padding="same",
-            name=f"{name}_transpose",
-            kernel_initializer=seeds.initializer(),
-        )(x)
+        return apply_transposed_conv(x, filters, 4, seeds.initializer(), f"{name}_transpose")
     if x.shape[-1] > filters:
         x = apply_conv(x, filters, 1, seeds, f"{name}_project", gain=0.5)
     x = layers.UpSampling2D(2, interpolation=kind, name=f"{name}_resize")(x)
     return apply_conv(x, filters, kernel_size, seeds, f"{name}_conv")
-
-
-def apply_repeated(x, times: int, name: str, apply: Callable):
-    """Apply `apply(x, name_i)` `times` times with numbered names."""
-    for index in range(times):
-        x = apply(x, f"{name}_{index + 1}")
-    return x

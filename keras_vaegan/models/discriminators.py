@@ -39,15 +39,6 @@ def build_discriminator(config: DiscriminatorConfig | None = None, **fields) -> 
             is_first = level == 1 and depth == 0
             x = apply_norm_activation(x, 0 if is_first else config.groups, name)
         if level > len(config.filters) - config.num_heads:
-            heads.append(
-                apply_conv(
-                    x,
-                    1,
-                    config.head_kernel_size,
-                    seeds,
-                    f"head_{level}",
-                    gain=0.25,
-                    dtype="float32",
-                )
-            )
+            side, name = config.head_kernel_size, f"head_{level}"
+            heads.append(apply_conv(x, 1, side, seeds, name, gain=0.25, dtype="float32"))
     return keras.Model(image, heads, name="multi_scale_discriminator")

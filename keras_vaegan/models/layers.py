@@ -18,18 +18,15 @@ def reparameterize(z_mean, z_log_var, noise):
 
 @keras.saving.register_keras_serializable(package="keras_vaegan")
 class Sampling(keras.layers.Layer):
-    """Draw the latent by the reparameterisation trick.
+    """Draw the latent by `reparameterize` in training; inference returns the mean.
 
-    Training draws z = mean + exp(log_var / 2) * noise; inference returns the mean. Noise comes
-    from the layer's own seed generator, so two networks never share a random stream.
+    Noise comes from the layer's own seed generator, so two networks never share a random stream.
 
     Args:
         seed: Seed of the noise.
 
     Inputs: (z_mean, z_log_var), two float tensors of equal shape.
     Returns: a tensor of the same shape.
-
-    Reference: Kingma & Welling 2014, "Auto-Encoding Variational Bayes", section 2.4.
     """
 
     def __init__(self, seed: int = 0, **kwargs) -> None:

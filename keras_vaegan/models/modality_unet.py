@@ -8,7 +8,7 @@ from keras import layers
 
 from keras_vaegan.config.base import resolve_config
 from keras_vaegan.config.networks import ModalityUNetConfig
-from keras_vaegan.models.blocks import Seeds, apply_conv
+from keras_vaegan.models.blocks import Seeds, apply_conv, apply_transposed_conv
 from keras_vaegan.models.latent import apply_dense_latent, draw_latent, expand_dense_latent
 
 CONVS_PER_LEVEL = 2
@@ -19,14 +19,14 @@ def build_modality_unet(config: ModalityUNetConfig | None = None, **fields) -> k
 
     Every level has two 3x3 convolutions, each with batch normalisation and ReLU, and a max-pool;
     the bottleneck is flattened to z_mean and z_log_var. z ~ N(z_mean, exp(z_log_var)) while
-    training and z = z_mean at inference; `split_at_latent` gives the two halves around it.
+    training and z = z_mean at inference; `find_latent_model` gives the two halves around it.
 
     Args:
         config: Architecture; or give its fields as keywords.
 
     Returns:
         Functional model, (N, S, S, config.channels) -> (N, S, S, 1), float32 in [0, 1];
-        `data.slices.encode_inputs` lays out the input.
+        `systems.modality.slices.encode_inputs` lays out the input.
 
     Raises:
         InputError: the config refuses a value.
@@ -75,15 +75,10 @@ def _build(config: ModalityUNetConfig, is_folded: bool) -> keras.Model:
     side = config.image_size // config.stride
     x = expand_dense_latent(z, side, config.filters[-1], seeds)
     for level in reversed(range(len(config.filters))):
-        x = layers.Conv2DTranspose(
-            config.filters[level],
-            2,
-            2,
-            name=f"decoder_{level}_transpose",
-            kernel_initializer=seeds.initializer(0.5),
-        )(x)
-        x = layers.Concatenate(name=f"decoder_{level}_skip")([x, skips[level]])
-        x = _apply_level(x, config.filters[level], seeds, f"decoder_{level}", is_folded)
+        filters, name = config.filters[level], f"decoder_{level}"
+        x = apply_transposed_conv(x, filters, 2, seeds.initializer(0.5), f"{name}_transpose")
+        x = layers.Concatenate(name=f"{name}_skip")([x, skips[level]])
+        x = _apply_level(x, filters, seeds, name, is_folded)
     x = apply_conv(x, 1, 1, seeds, "output", gain=0.1, dtype="float32")
     x = layers.Activation("sigmoid", name="output_image", dtype="float32")(x)
     return keras.Model(image, x, name="modality_unet")

@@ -7,10 +7,11 @@ from keras import layers
 
 from keras_vaegan.config.base import resolve_config
 from keras_vaegan.config.networks import PatchDiscriminatorConfig
-from keras_vaegan.models.blocks import LEAKY_SLOPE, Seeds
+from keras_vaegan.models.blocks import LEAKY_SLOPE, Seeds, apply_conv
 from keras_vaegan.models.layers import InstanceNormalization, SpectralConv2D
 
 KERNEL_SIZE = 4
+PAD = KERNEL_SIZE // 2 - 1  # around what is convolved at stride 1
 
 
 def build_patch_discriminator(
@@ -37,29 +38,17 @@ def build_patch_discriminator(
     image = keras.Input((config.image_size, config.image_size, config.channels), name="image")
     x = image
     for level, filters in enumerate(config.filters, start=1):
-        x = _apply_patch_conv(x, filters, config.layer_strides[level - 1], config, seeds, level)
+        name, strides, padding = f"level_{level}", config.layer_strides[level - 1], "same"
+        if strides == 1:  # loses one pixel; the others halve the resolution
+            x, padding = layers.ZeroPadding2D(PAD, name=f"{name}_pad")(x), "valid"
+        settings = {"kernel_initializer": seeds.initializer(), "seed": config.seed + 700 + level}
+        x = SpectralConv2D(filters, KERNEL_SIZE, strides, padding, name=f"{name}_conv", **settings)(
+            x
+        )
         if config.instance_norm and level > 1:
-            x = InstanceNormalization(name=f"level_{level}_norm")(x)
-        x = layers.LeakyReLU(LEAKY_SLOPE, name=f"level_{level}_activation")(x)
-    x = layers.ZeroPadding2D(KERNEL_SIZE // 2 - 1, name="output_pad")(x)
-    x = layers.Conv2D(
-        1,
-        KERNEL_SIZE,
-        padding="valid",
-        name="output_conv",
-        kernel_initializer=seeds.initializer(0.25),
-        dtype="float32",
-    )(x)
+            x = InstanceNormalization(name=f"{name}_norm")(x)
+        x = layers.LeakyReLU(LEAKY_SLOPE, name=f"{name}_activation")(x)
+    x = layers.ZeroPadding2D(PAD, name="output_pad")(x)
+    settings = {"padding": "valid", "gain": 0.25, "dtype": "float32"}
+    x = apply_conv(x, 1, KERNEL_SIZE, seeds, "output_conv", **settings)
     return keras.Model(image, x, name="patch_discriminator")
-
-
-def _apply_patch_conv(
-    x, filters: int, strides: int, config: PatchDiscriminatorConfig, seeds: Seeds, level: int
-):
-    """One trunk convolution: halves the resolution, or at stride 1 loses one pixel."""
-    settings = {"name": f"level_{level}_conv", "kernel_initializer": seeds.initializer()}
-    if strides == 1:
-        x = layers.ZeroPadding2D(KERNEL_SIZE // 2 - 1, name=f"level_{level}_pad")(x)
-    settings["padding"] = "valid" if strides == 1 else "same"
-    settings["seed"] = config.seed + 700 + level
-    return SpectralConv2D(filters, KERNEL_SIZE, strides, **settings)(x)

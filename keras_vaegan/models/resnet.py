@@ -7,7 +7,7 @@ from keras import layers
 
 from keras_vaegan.config.base import resolve_config
 from keras_vaegan.config.networks import ResnetGeneratorConfig
-from keras_vaegan.models.blocks import Seeds, apply_conv
+from keras_vaegan.models.blocks import Seeds, apply_conv, apply_transposed_conv
 from keras_vaegan.models.layers import InstanceNormalization
 from keras_vaegan.models.pixel_layers import ReflectionPadding2D
 
@@ -42,14 +42,8 @@ def build_resnet_generator(config: ResnetGeneratorConfig | None = None, **fields
     for block in range(config.num_residual_blocks):
         x = _apply_residual_unit(x, config, seeds, f"block_{block + 1}")
     for level in reversed(range(len(config.filters) - 1)):
-        x = layers.Conv2DTranspose(
-            config.filters[level],
-            3,
-            2,
-            padding="same",
-            name=f"up_{level}_transpose",
-            kernel_initializer=seeds.enlarger(),
-        )(x)
+        filters, name = config.filters[level], f"up_{level}_transpose"
+        x = apply_transposed_conv(x, filters, 3, seeds.enlarger(), name)
         x = _apply_norm_relu(x, f"up_{level}")
     x = _apply_reflected_conv(x, config.channels, KERNEL_SIZE, seeds, "output", gain=0.1)
     x = layers.Activation(config.output_activation, name="output_image", dtype="float32")(x)
@@ -61,13 +55,7 @@ def _apply_reflected_conv(
 ):
     """Convolve at stride 1 with mirrored borders. (N, H, W, C) -> (N, H, W, filters)."""
     x = ReflectionPadding2D(kernel_size // 2, name=f"{name}_pad")(x)
-    return layers.Conv2D(
-        filters,
-        kernel_size,
-        padding="valid",
-        name=f"{name}_conv",
-        kernel_initializer=seeds.initializer(gain),
-    )(x)
+    return apply_conv(x, filters, kernel_size, seeds, f"{name}_conv", gain, padding="valid")
 
 
 def _apply_norm_relu(x, name: str, activate: bool = True):

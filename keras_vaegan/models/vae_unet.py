@@ -29,7 +29,7 @@ def build_generator(config: VAEUNetConfig | None = None, **fields) -> keras.Mode
 
     Encoder levels halve the resolution and hand their features to the decoder where
     `config.skip_levels` allows. At the bottleneck z ~ N(z_mean, exp(z_log_var)) while training
-    and z = z_mean at inference; `split_at_latent` gives the two halves around it.
+    and z = z_mean at inference; `find_latent_model` gives the two halves around it.
 
     Args:
         config: Architecture; or give its fields as keywords.
@@ -46,8 +46,7 @@ def build_generator(config: VAEUNetConfig | None = None, **fields) -> keras.Mode
     """
     config = resolve_config(VAEUNetConfig, config, fields)
     seeds = Seeds(config.seed + 1)
-    shape = (config.image_size, config.image_size, config.channels)
-    image = keras.Input(shape, name="image")
+    image = keras.Input((config.image_size, config.image_size, config.channels), name="image")
     x, skips = _apply_encoder(image, config, seeds)
     x = _apply_latent(x, config, seeds)
     x = _apply_decoder(x, skips, config, seeds)
@@ -67,20 +66,13 @@ def _apply_encoder(x, config: VAEUNetConfig, seeds: Seeds):
     skips = []
     x = apply_conv(x, config.filters[0], config.kernel_sizes[0], seeds, "stem_conv")
     for level, filters in enumerate(config.filters):
+        kernel_size = config.kernel_sizes[level]
         if level:
             x = apply_norm_activation(x, config.groups, f"down_{level}")
-            x = apply_conv(
-                x, filters, config.kernel_sizes[level], seeds, f"down_{level}_conv", strides=2
-            )
+            x = apply_conv(x, filters, kernel_size, seeds, f"down_{level}_conv", strides=2)
         for block in range(config.num_residual_blocks[level]):
-            x = apply_residual(
-                x,
-                filters,
-                config.kernel_sizes[level],
-                config.groups,
-                seeds,
-                f"encoder_{level}_block_{block + 1}",
-            )
+            name = f"encoder_{level}_block_{block + 1}"
+            x = apply_residual(x, filters, kernel_size, config.groups, seeds, name)
         skips.append(x if levels - 1 - level <= config.skip_levels else None)
     return x, skips
 
@@ -106,15 +98,13 @@ def _apply_decoder(x, skips: list, config: VAEUNetConfig, seeds: Seeds):
     """Latent features and skips -> features at full resolution."""
     for level in reversed(range(len(config.filters))):
         filters, kernel_size = config.filters[level], config.kernel_sizes[level]
-        is_coarsest = level == len(config.filters) - 1
-        if not is_coarsest:
+        if level < len(config.filters) - 1:
             x = apply_norm_activation(x, config.groups, f"up_{level}")
             x = apply_upsampling(x, filters, kernel_size, config.upsampling, seeds, f"up_{level}")
             if skips[level] is not None:
                 x = layers.Concatenate(name=f"up_{level}_skip")([x, skips[level]])
                 x = apply_conv(x, filters, 1, seeds, f"up_{level}_merge", gain=0.5)
         for block in range(config.num_residual_blocks[level]):
-            x = apply_residual(
-                x, filters, kernel_size, config.groups, seeds, f"decoder_{level}_block_{block + 1}"
-            )
+            name = f"decoder_{level}_block_{block + 1}"
+            x = apply_residual(x, filters, kernel_size, config.groups, seeds, name)
     return x

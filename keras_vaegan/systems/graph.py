@@ -81,11 +81,6 @@ def check_images(images, smallest_side: int):
     return after(checks, images)
 
 
-def check_at_least(value, least: int, name: str):
-    """Refuse a number that is too small; returns it for use in its place."""
-    return after([expect(value >= least, f"{name}: expected at least {least}; got", value)], value)
-
-
 def map_batches(function: Callable, inputs, size: int, shape: tuple):
     """Apply a function to a long batch, `size` entries at a time.
 

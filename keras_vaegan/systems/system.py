@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,8 @@ class Validation:
     picture: np.ndarray | None = None
 
 
-class TrainingData(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
     """The data of one run, read and split.
 
     Attributes:
@@ -38,23 +39,20 @@ class TrainingData(Protocol):
         plateau: What lowers the learning rate where validations stop to improve, or None.
     """
 
-    @property
-    def one_pass(self) -> int: ...
-
-    @property
-    def description(self) -> str: ...
-
-    @property
-    def plateau(self) -> PlateauRate | None: ...
+    one_pass: int
+    description: str
+    plateau: PlateauRate | None = None
 
     def make_stream(self, config: Any, done: int) -> tf.data.Dataset:
         """Endless stream of global batches from step `done` on."""
+        raise NotImplementedError
 
     def validate(self, trainer: Any) -> Validation:
         """Validate the trainer's current weights on what was held back."""
+        raise NotImplementedError
 
     def write_records(self, out: Path) -> None:
-        """Write what a resume needs to know of the data into the run folder."""
+        """Write into the run folder what a resume needs to know beside the config, if anything."""
 
 
 @dataclass(frozen=True)

@@ -150,15 +150,11 @@ class RunRecorder(keras.callbacks.Callback):
         if self.plateau is not None:
             self.plateau.on_epoch_end(epoch, logs)
         if is_chief():
-            self._write_history()
+            logs_folder = self.folder / "logs"
+            write_csv(logs_folder / "history.csv", self.history)
+            draw_history(logs_folder / "history.csv", logs_folder / "history.png")
             self._write_checkpoints(score)
         self._mark = time.monotonic()
-
-    def _write_history(self) -> None:
-        """Write history.csv and its plots."""
-        path = self.folder / "logs" / "history.csv"
-        write_csv(path, self.history)
-        draw_history(path, self.folder / "logs" / "history.png")
 
     def _write_checkpoints(self, score: float) -> None:
         """Write weights and the resumable state, the best ones apart."""

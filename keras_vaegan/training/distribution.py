@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_vaegan.errors import InputError
+from keras_vaegan.errors import InputError, first_line
 
 STRATEGIES = ("auto", "single", "mirrored", "multi_worker", "tpu")
 
@@ -39,16 +39,20 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
         if name == "multi_worker":
             return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=find_cluster())
         if name == "tpu":
-            return _make_tpu_strategy()
+            resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
+                os.environ.get("TPU_NAME", "")
+            )
+            tf.config.experimental_connect_to_cluster(resolver)
+            tf.tpu.experimental.initialize_tpu_system(resolver)
+            return tf.distribute.TPUStrategy(resolver)
         if name == "mirrored":
             return tf.distribute.MirroredStrategy(_list_devices())
     except InputError:
         raise
     except (ValueError, KeyError, RuntimeError, tf.errors.OpError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise InputError(
-            f"--strategy {name} cannot start: {reason}; expected the hardware and environment "
-            "that docs/scaling.md describes, or --strategy single"
+            f"--strategy {name} cannot start: {first_line(error)}; expected the hardware and "
+            "environment that docs/scaling.md describes, or --strategy single"
         ) from error
     return tf.distribute.get_strategy()
 
@@ -58,9 +62,9 @@ def is_chief() -> bool:
     resolver = tf.distribute.get_strategy().cluster_resolver
     if resolver is None or not hasattr(resolver, "task_type"):
         return True
-    return resolver.task_type in (None, "chief", "") or (
-        resolver.task_type == "worker" and resolver.task_id == 0 and not _has_chief(resolver)
-    )
+    if resolver.task_type == "worker" and "chief" not in resolver.cluster_spec().jobs:
+        return resolver.task_id == 0
+    return resolver.task_type in (None, "chief", "")
 
 
 def is_multi_worker() -> bool:
@@ -100,11 +104,7 @@ def _choose_strategy() -> str:
 
 
 def _read_tf_config() -> dict:
-    """TF_CONFIG as a dict; empty where it is not set.
-
-    Raises:
-        InputError: it is no JSON object.
-    """
+    """TF_CONFIG as a dict, or a refusal where it is none; empty where it is not set."""
     text = os.environ.get("TF_CONFIG", "")
     try:
         config = json.loads(text) if text else {}
@@ -136,24 +136,11 @@ def find_cluster():
     )
 
 
-def _make_tpu_strategy() -> tf.distribute.Strategy:
-    """Connect to the TPU that the environment names."""
-    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(os.environ.get("TPU_NAME", ""))
-    tf.config.experimental_connect_to_cluster(resolver)
-    tf.tpu.experimental.initialize_tpu_system(resolver)
-    return tf.distribute.TPUStrategy(resolver)
-
-
 def _list_devices() -> list[str] | None:
     """All GPUs (None: MirroredStrategy's own choice), else the logical CPUs."""
     if tf.config.list_logical_devices("GPU"):
         return None
     return [device.name for device in tf.config.list_logical_devices("CPU")]
-
-
-def _has_chief(resolver) -> bool:
-    """Whether a cluster names a chief apart from its workers."""
-    return "chief" in resolver.cluster_spec().jobs
 
 
 def resolve_precision(precision: str) -> str:

@@ -87,15 +87,7 @@ def _fit(
     steps: int,
     every: int,
 ) -> None:
-    """Train on from the recorder's last epoch, an epoch from one validation to the next.
-
-    Args:
-        stream: Endless stream of global batches, at the trainer's next step.
-        limit: When to stop.
-        recorder: The run's.
-        steps: Steps to come.
-        every: Steps between two validations.
-    """
+    """Train `steps` more, from the recorder's last epoch; `every` steps are validated, an epoch."""
     options = tf.data.Options()
     policy = tf.data.experimental.AutoShardPolicy.DATA  # each worker computes its rows of a batch
     options.experimental_distribute.auto_shard_policy = policy

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from keras_vaegan.config.base import config_from_dict, config_to_dict
 from keras_vaegan.errors import InputError
-from keras_vaegan.files import atomic_path
+from keras_vaegan.files import write_json
 
 RECORDED_PACKAGES = ("keras_vaegan", "tensorflow", "keras", "numpy")
 
@@ -32,8 +32,7 @@ def write_run_config(folder: str | Path, config) -> None:
         "seed": config.seed,
         "commit": find_commit(),
     }
-    with atomic_path(Path(folder) / "config.json") as temporary:
-        temporary.write_text(json.dumps(record, indent=2) + "\n")
+    write_json(Path(folder) / "config.json", record)
 
 
 def read_run_config(folder: Path, kind: type | None = None):

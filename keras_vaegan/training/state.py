@@ -42,7 +42,10 @@ def save_run_state(trainer: Any, folder: str | Path, extra: dict) -> None:
         file["extra"] = np.frombuffer(text.encode(), "uint8")
         group = file.create_group("variables")
         for name, variable in trainer.state_variables().items():
-            _write_variable(group, name, variable)
+            array = np.asarray(keras.ops.convert_to_numpy(variable))
+            if array.dtype.kind not in "fiub":  # HDF5 lacks it, as bfloat16: its bits as integers
+                array = array.view(f"uint{8 * array.itemsize}")
+            group.create_dataset(name, data=array).attrs["dtype"] = variable.dtype
     try:
         if (folder / CURRENT).exists():
             os.replace(folder / CURRENT, folder / PREVIOUS)
@@ -82,14 +85,6 @@ def load_run_state(trainer: Any, folder: str | Path) -> dict:
     for name, variable in variables.items():
         variable.assign(arrays[name])
     return extra
-
-
-def _write_variable(group: h5py.Group, name: str, variable: keras.Variable) -> None:
-    """Write one value; dtypes that HDF5 lacks, such as bfloat16, as integers of the same bits."""
-    array = np.asarray(keras.ops.convert_to_numpy(variable))
-    is_foreign = array.dtype.kind not in "fiub"
-    stored = array.view(f"uint{8 * array.itemsize}") if is_foreign else array
-    group.create_dataset(name, data=stored).attrs["dtype"] = variable.dtype
 
 
 def _read_state(path: Path, variables: dict) -> tuple[dict[str, np.ndarray], dict]:

@@ -104,7 +104,8 @@ def read_weight_file(path: str | Path) -> WeightFile:
     with open_h5(path) as file:
         root = _find_weight_root(file, path)
         layers = tuple(_read_layers(root, path, Path(path).stat().st_size))
-        texts = {name: read_text_attribute(file, name, path) for name in _TEXTS}
+        names = ("keras_version", "backend", "model_config", CONFIG_ATTRIBUTE)
+        texts = {name: read_text_attribute(file, name, path) for name in names}
         for name in ("keras_version", "backend"):
             texts[name] = read_text_attribute(root, name, path) or texts[name]
         return WeightFile(
@@ -265,9 +266,6 @@ def show(name: str) -> str:
     return repr(name if len(name) <= 100 else name[:97] + "...")
 
 
-_TEXTS = ("keras_version", "backend", "model_config", CONFIG_ATTRIBUTE)
-
-
 def _name_keys(group: h5py.Group, attribute: str) -> list[str]:
     """The attributes that hold a list of names: the whole, or its numbered pieces in order."""
     if attribute in group.attrs:
@@ -390,11 +388,7 @@ def _check_attribute_size(
 
 
 def _measure_largest_text(path: str | Path) -> int:
-    """Bytes of a file's largest text of variable length.
-
-    Raises:
-        UnreadableFile: a heap of texts is damaged; the HDF5 library would read it without end.
-    """
+    """Bytes of a file's largest text; refuses a damaged heap, which HDF5 would read without end."""
     largest = find_largest_text(str(path), Path(path).stat().st_mtime_ns)
     if largest is None:
         raise UnreadableFile(

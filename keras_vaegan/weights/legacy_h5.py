@@ -136,7 +136,10 @@ def load_weight_file(model: keras.Model, file: WeightFile, check_order: bool = T
     file's, while its operations may be cut otherwise, which moves layers in the order.
     """
     pairs, report = match_weights(model, file, check_order)
-    _assign(pairs, file)
+    arrays = list(_read_sources(pairs, file))  # all of them, before the model changes
+    arrays.reverse()
+    for variable, _ in pairs:
+        variable.assign(arrays.pop())  # lets go of each array in turn
     for layer in model.layers:
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()
@@ -241,14 +244,6 @@ def _format_mismatch(path: Path, rows: list[Difference], theirs: int, ours: int)
 
 
 # -- values ---------------------------------------------------------------------------------------
-
-
-def _assign(pairs: list[tuple[keras.Variable, StoredWeight]], file: WeightFile) -> None:
-    """Read every array, and only then change the model, letting go of each array in turn."""
-    arrays = list(_read_sources(pairs, file))
-    arrays.reverse()
-    for variable, _ in pairs:
-        variable.assign(arrays.pop())
 
 
 def _read_sources(pairs: list, file: WeightFile) -> Iterator[np.ndarray]:

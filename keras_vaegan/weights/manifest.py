@@ -1,4 +1,4 @@
-"""Manifests of weight files: a row per file that says what it is, and the check that it is that."""
+"""Manifests of weight files: a row per file that says what it is and how it came to be."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from keras_vaegan.weights.h5_file import WeightFile, read_weight_file
 from keras_vaegan.weights.record import read_record
 
 MANIFEST = "manifest.json"
-# What a row says beside what its file tells (`describe_weight_file`): how it came to be.
-RECORD_FIELDS = ("role", "preset", "training_data", "command", "commit", "metrics", "licence")
 FINGERPRINT_DIGITS = 16
 
 
@@ -48,29 +46,6 @@ def find_row(path: str | Path) -> dict | None:
         if row["name"] == path.name and row.get("sha256") == compute_sha256(path):
             return row
     return None
-
-
-def check_row(row: dict, folder: str | Path) -> None:
-    """Compare a row with its file.
-
-    Args:
-        row: As `read_manifest` gives it.
-        folder: Where the file lies.
-
-    Raises:
-        InputError: a field is missing, or the file is not what the row says.
-    """
-    path = Path(folder) / row["name"]
-    told = describe_weight_file(path)
-    missing = [name for name in (*told, *RECORD_FIELDS) if name not in row]
-    if missing:
-        raise InputError(f"{path}: its row lacks {', '.join(missing)}: expected every field")
-    for name, value in told.items():
-        if row[name] != value:
-            raise InputError(
-                f"{path}: its {name} is {value!r}: expected {row[name]!r} as {MANIFEST} says; use "
-                "the file that the row was written for"
-            )
 
 
 def describe_weight_file(path: str | Path) -> dict[str, Any]:

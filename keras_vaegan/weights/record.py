@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_vaegan.config.base import config_from_dict, config_to_dict, frozen_config
 from keras_vaegan.config.data import DataConfig, ModalityDataConfig
-from keras_vaegan.config.networks import (
-    DiscriminatorConfig,
-    ModalityUNetConfig,
-    PatchDiscriminatorConfig,
-    ResnetGeneratorConfig,
-    RRDBNetConfig,
-    VAEUNetConfig,
-)
+from keras_vaegan.config.networks import ModalityUNetConfig, NetworkConfig
 from keras_vaegan.errors import InputError, first_line
 from keras_vaegan.weights.names import CONFIG_ATTRIBUTE
 
@@ -25,15 +18,6 @@ if TYPE_CHECKING:
 
 CLAIM_LIMIT = 200  # a crude upper estimate of a network's weights over those of its file
 LARGEST_KERNEL = 4  # of the hidden layers whose kernel no config names
-
-NetworkConfig = (
-    VAEUNetConfig
-    | ResnetGeneratorConfig
-    | DiscriminatorConfig
-    | PatchDiscriminatorConfig
-    | ModalityUNetConfig
-    | RRDBNetConfig
-)
 
 
 @frozen_config

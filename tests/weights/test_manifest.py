@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from keras_vaegan.config.data import DataConfig
@@ -13,8 +12,6 @@ from keras_vaegan.models.vae_unet import build_generator
 from keras_vaegan.weights.h5_file import read_weight_file
 from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 from keras_vaegan.weights.manifest import (
-    RECORD_FIELDS,
-    check_row,
     compute_layer_fingerprint,
     describe_weight_file,
     find_row,
@@ -41,7 +38,7 @@ def folder(tmp_path):
     """A weight file with its row beside it."""
     file = tmp_path / "g.h5"
     save_legacy_h5(build_generator(TINY), file, RECORD, dtype="float16")
-    row = describe_weight_file(file) | dict.fromkeys(RECORD_FIELDS, "said")
+    row = describe_weight_file(file) | {"licence": "said"}
     (tmp_path / "manifest.json").write_text(json.dumps({"rows": [row]}))
     return tmp_path
 
@@ -78,20 +75,6 @@ def test_a_row_is_found_by_content(folder):
     assert find_row(folder / "g.h5") is None
     (folder / "manifest.json").unlink()
     assert read_manifest(folder) == [] and find_row(folder / "g.h5") is None
-
-
-def test_a_row_that_does_not_fit_is_refused(folder):
-    (row,) = read_manifest(folder)
-    check_row(row, folder)
-    with pytest.raises(InputError, match="lacks licence"):
-        check_row({key: value for key, value in row.items() if key != "licence"}, folder)
-    with pytest.raises(InputError, match="its parameters is .* expected 7"):
-        check_row({**row, "parameters": 7}, folder)
-    model = build_generator(TINY)
-    model.trainable_variables[0].assign(np.zeros(model.trainable_variables[0].shape))
-    save_legacy_h5(model, folder / "g.h5", RECORD, dtype="float16")
-    with pytest.raises(InputError, match="its sha256 is"):
-        check_row(row, folder)
 
 
 def test_bad_files_are_refused(folder):

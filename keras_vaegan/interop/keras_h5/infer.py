@@ -31,10 +31,7 @@ MAX_CANDIDATES = 16  # configs, the fewest levels first, whose networks are comp
 MAX_ALTERNATIVES = 2
 MAX_CONVOLUTIONS = 200  # of an encoder
 MAX_SEGMENTS = 256  # ways to cut an encoder into levels that are looked at
-FAMILIES = {
-    VAEUNetConfig: "VAE U-Net",
-    DiscriminatorConfig: "multi-scale discriminator",
-}
+FAMILIES = {VAEUNetConfig: "VAE U-Net", DiscriminatorConfig: "multi-scale discriminator"}
 EXAMPLES = (  # small ones of each family, to compare with what points to none
     VAEUNetConfig(
         image_size=32, channels=1, filters=(16, 32), kernel_sizes=(3, 3),
@@ -96,7 +93,8 @@ def infer_config(file: WeightFile, assume: Mapping[str, object] | None = None) -
     leaves = file_leaves(file)
     best: tuple[int, str] = (-1, "it holds no weights")
     fitting: list = []
-    candidates = sorted(_list_candidates(leaves, assume), key=lambda config: len(config.filters))
+    configs = (_make_config(fields, leaves, assume) for read in READERS for fields in read(leaves))
+    candidates = sorted(filter(None, configs), key=lambda config: len(config.filters))
     for candidate in candidates[:MAX_CANDIDATES] or (EXAMPLES if leaves else ()):
         difference = _find_difference(leaves, candidate)
         if difference is None:
@@ -136,15 +134,6 @@ def _find_difference(leaves: list[Leaf], config) -> tuple[int, str] | None:
 
 
 # -- candidates -----------------------------------------------------------------------------------
-
-
-def _list_candidates(leaves: list[Leaf], assume: Mapping[str, object]) -> Iterator:
-    """Configs that the shapes point to."""
-    for read in READERS:
-        for fields in read(leaves):
-            config = _make_config(fields, leaves, assume)
-            if config is not None:
-                yield config
 
 
 def _make_config(fields: dict, leaves: list[Leaf], assume: Mapping[str, object]):

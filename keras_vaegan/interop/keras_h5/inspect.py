@@ -42,9 +42,7 @@ class CheckpointReport:
     def __str__(self) -> str:
         file = self.file
         kind = "full model" if file.is_full_model else "weights only"
-        version = (
-            f"Keras {file.keras_version}" if file.keras_version else "Keras of no stated version"
-        )
+        version = f"Keras {file.keras_version or 'of no stated version'}"
         rows = [(leaf.name, leaf.kind or "-", _format_shapes(leaf), f"{leaf.parameters:,}")
                 for leaf in self.leaves]  # fmt: skip
         widths = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
@@ -93,7 +91,10 @@ def _describe_network(found: Network) -> str:
         return f"{type(found.config).__name__} from its embedded config"
     if found.source == "inferred":
         return f"{format_config(found.config)}, inferred from kinds and shapes"
-    ends = (_format_ends(tensors) for tensors in (found.model.inputs, found.model.outputs))
+    ends = (
+        ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
+        for tensors in (found.model.inputs, found.model.outputs)
+    )
     return f"a Functional model rebuilt from its own config, {' -> '.join(ends)}"
 
 
@@ -117,8 +118,3 @@ def _format_shapes(leaf: Leaf) -> str:
     return "  ".join(
         f"{role} {'x'.join(map(str, shape)) or 'scalar'}" for role, shape in leaf.shapes.items()
     )
-
-
-def _format_ends(tensors: list) -> str:
-    """Shapes of a model's inputs or outputs."""
-    return ", ".join(str(tuple(tensor.shape)) for tensor in tensors)

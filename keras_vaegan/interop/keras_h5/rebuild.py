@@ -134,7 +134,9 @@ class _Graph:
         while ready:
             entry, index, node = ready.pop()
             inputs, arguments = _read_node(node)
-            missing = self._find_missing([*inputs, *filter(_is_reference, arguments.values())])
+            references = [*inputs, *filter(_is_reference, arguments.values())]
+            calls = (self._locate(one) for one in references if one[0] != CONSTANT)
+            missing = next((call for call in calls if call not in self.outputs), None)
             if missing is not None:
                 waiting.setdefault(missing, []).append((entry, index, node))
                 continue
@@ -176,11 +178,6 @@ class _Graph:
         if reference[0] == CONSTANT:
             return reference[2]
         return self.outputs[self._locate(reference)][reference[2]]
-
-    def _find_missing(self, references: list) -> tuple[str, int] | None:
-        """The first call that was not made yet, or None."""
-        calls = (self._locate(one) for one in references if one[0] != CONSTANT)
-        return next((call for call in calls if call not in self.outputs), None)
 
     def _call(self, entry: dict, references: list, arguments: dict) -> list:
         """Apply one call of a layer or operation. Returns its outputs."""

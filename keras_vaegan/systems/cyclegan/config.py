@@ -6,13 +6,7 @@ import dataclasses
 from dataclasses import field
 from typing import Any, Literal
 
-from keras_vaegan.config.base import (
-    Count,
-    Weight,
-    frozen_config,
-    require,
-    retire,
-)
+from keras_vaegan.config.base import Count, Weight, frozen_config, require, retire
 from keras_vaegan.config.data import AugmentationConfig, DataConfig
 from keras_vaegan.config.networks import (
     DiscriminatorConfig,
@@ -117,12 +111,9 @@ class CycleGANConfig(RunConfig):
         object.__setattr__(self, "generator", generator)
         object.__setattr__(self, "discriminator", dataclasses.replace(self.discriminator, **images))
         in_step = self.batch_size * (1 + self.augmentation.copies)
-        require(
-            self.pool_size == 0 or self.pool_size >= in_step,
-            "pool_size",
-            self.pool_size,
-            f"0, or at least the {in_step} images of a step",
-        )
+        fits = self.pool_size == 0 or self.pool_size >= in_step
+        expected = f"0, or at least the {in_step} images of a step"
+        require(fits, "pool_size", self.pool_size, expected)
 
     @staticmethod
     def upgrade(fields: dict) -> dict:

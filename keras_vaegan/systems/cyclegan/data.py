@@ -9,44 +9,38 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_vaegan.config.base import VALUE_RANGES
 from keras_vaegan.data.folders import find_image_root, hold_back
-from keras_vaegan.data.image import image_to_unit
+from keras_vaegan.data.image import image_to_unit, list_images
 from keras_vaegan.errors import InputError
-from keras_vaegan.models.running import run_generator
 from keras_vaegan.systems.cyclegan.config import CycleGANConfig
 from keras_vaegan.systems.cyclegan.evaluation import draw_translation_grid, evaluate_translation
 from keras_vaegan.systems.cyclegan.images import load_images, make_unpaired_dataset
-from keras_vaegan.systems.system import Validation
+from keras_vaegan.systems.system import TrainingData, Validation
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
 
     from keras_vaegan.systems.cyclegan.trainer import CycleGAN
 
 SAMPLE_ROWS = 3
+BATCH = 8  # images a forward pass of a validation
 
 
-@dataclass(frozen=True)
-class TrainingImages:
-    """A run's images, decoded; as `TrainingData`.
+@dataclass(frozen=True, kw_only=True)
+class TrainingImages(TrainingData):
+    """A run's images, decoded. A pass is one over the larger domain.
 
     Attributes:
-        one_pass: Steps of a pass over the larger domain.
         mri, ct: Training images (N, S, S, C), uint8 or uint16.
         held_mri, held_ct: Those held back, float32 in [0, 1].
     """
 
-    one_pass: int
     mri: np.ndarray
     ct: np.ndarray
     held_mri: np.ndarray
     held_ct: np.ndarray
-    plateau = None
-
-    @property
-    def description(self) -> str:
-        """What is trained on."""
-        return f"{len(self.mri)} MRI and {len(self.ct)} CT images"
 
     def make_stream(self, config: CycleGANConfig, done: int) -> tf.data.Dataset:
         """Endless stream of unpaired batches from step `done` on."""
@@ -63,17 +57,13 @@ class TrainingImages:
         """
         if not (len(self.held_mri) and len(self.held_ct)):
             return Validation()
-        value_range = trainer.config.data.value_range
         to_ct, to_mri = (
-            partial(run_generator, partial(trainer.infer, network), value_range=value_range)
+            partial(_translate, trainer, network)
             for network in (trainer.g_target_ema, trainer.g_source_ema)
         )
         result = evaluate_translation(to_ct, to_mri, self.held_mri, self.held_ct)
         row = flatten_metrics(result.metrics, trainer.config.best_by)
         return Validation(row, draw_translation_grid(result, SAMPLE_ROWS))
-
-    def write_records(self, out: Path) -> None:
-        """Nothing: the folders' names and the config tell which images are held back."""
 
 
 def load_training_images(config: CycleGANConfig, data: Path) -> TrainingImages:
@@ -89,7 +79,7 @@ def load_training_images(config: CycleGANConfig, data: Path) -> TrainingImages:
     root = find_image_root(data)
     kept, held = {}, {}
     for name, folder in (("MRI", "trainB"), ("CT", "trainA")):
-        images, _ = load_images(root / folder, config.data)
+        images, _ = load_images(list_images(root / folder), config.data)
         train, validation = hold_back(len(images), config.data.validation_images)
         kept[name], held[name] = images[train], image_to_unit(images[validation])
         if len(train) < config.batch_size:
@@ -97,8 +87,22 @@ def load_training_images(config: CycleGANConfig, data: Path) -> TrainingImages:
                 f"{folder} ({name}) leaves {len(train)} training images: expected at least the "
                 f"batch size {config.batch_size}; add images or lower --batch-size"
             )
-    one_pass = max(map(len, kept.values())) // config.batch_size
-    return TrainingImages(one_pass, kept["MRI"], kept["CT"], held["MRI"], held["CT"])
+    return TrainingImages(
+        one_pass=max(map(len, kept.values())) // config.batch_size,
+        description=f"{len(kept['MRI'])} MRI and {len(kept['CT'])} CT images",
+        mri=kept["MRI"],
+        ct=kept["CT"],
+        held_mri=held["MRI"],
+        held_ct=held["CT"],
+    )
+
+
+def _translate(trainer: CycleGAN, network: keras.Model, images: np.ndarray) -> np.ndarray:
+    """(N, S, S, C) in [0, 1] -> the same, translated a few at a time."""
+    low, high = VALUE_RANGES[trainer.config.data.value_range]
+    scaled = images.astype("float32") * (high - low) + low
+    parts = [trainer.infer(network, scaled[i : i + BATCH]) for i in range(0, len(scaled), BATCH)]
+    return np.clip((np.concatenate(parts) - low) / (high - low), 0, 1).astype("float32")
 
 
 def flatten_metrics(metrics: dict, best_by: str = "realism") -> dict[str, float]:

@@ -172,10 +172,7 @@ def evaluate_translation(
         `TranslationResult`; "cycle"/"honest_cycle"/"translation"/"realism" are keyed by the
         domain of the image that is compared (cycle) or produced (translation, realism).
     """
-    images = {
-        "mri": _cycle(mri, to_ct, to_mri, seed),
-        "ct": _cycle(ct, to_mri, to_ct, seed + 1),
-    }
+    images = {"mri": _cycle(mri, to_ct, to_mri, seed), "ct": _cycle(ct, to_mri, to_ct, seed + 1)}
 
     def compare(kind: str, change: Callable[[np.ndarray], np.ndarray] = np.asarray) -> dict:
         return {

@@ -19,8 +19,9 @@ from keras_vaegan.systems.cyclegan.translator import Translator
 from keras_vaegan.systems.graph import (
     IMAGES,
     MAPPED,
-    check_at_least,
+    after,
     check_images,
+    expect,
     graph_function,
     make_image_signatures,
     map_batches,
@@ -83,7 +84,8 @@ class TranslationModule(tf.Module):
         [0, 1] scale.
         """
         images = check_images(images, SMALLEST_SIDE)
-        samples = check_at_least(samples, 2, "samples")
+        check = expect(samples >= 2, "samples: expected at least 2; got", samples)
+        samples = after([check], samples)
         unit, limits = images_to_unit(images)
         mean, deviation = self._sample_traced(unit, samples)
         mean = unit_to_images(mean, limits, images.dtype.name)

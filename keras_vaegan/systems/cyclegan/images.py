@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,23 +23,25 @@ PAIRED_SHARE = 0.9
 
 
 def load_images(
-    folder: str | Path, config: DataConfig, limit: int | None = None
+    paths: list[Path], config: DataConfig, partners: Mapping[str, Path] | None = None
 ) -> tuple[np.ndarray, list[str]]:
-    """Decode a folder once, in parallel, into one array of network-sized images.
+    """Decode files of one folder, in parallel, into one array of network-sized images.
 
     Args:
-        folder: Folder of PNG, JPEG, TIFF or BMP files.
+        paths: PNG, JPEG, TIFF or BMP files.
         config: Size, channels and placement.
-        limit: Take at most this many files, spread evenly over the sorted names.
+        partners: Files by the stem of those that they share a box with.
 
     Returns:
         (images, names): (N, S, S, C) uint8, or uint16 if any file has more than 8 bits (8-bit
         files are then scaled by 257, and float files by their own range), and the file names.
 
     Raises:
-        InputError: missing or empty folder, or fewer than 90 % of the files readable.
+        InputError: fewer than 90 % of the files readable.
     """
-    return _load_squares(spread(list_images(folder), limit), config, {})
+    partners = partners or {}
+    images, names = load_files(paths, lambda p: _prepare(p, config, partners.get(p.stem)))
+    return np.stack(images), names
 
 
 def load_test_sets(root: str | Path, config: DataConfig, limit: int | None = None) -> dict:
@@ -54,7 +57,7 @@ def load_test_sets(root: str | Path, config: DataConfig, limit: int | None = Non
         {"testA": {"images", "names"}, "testB": ..., "pairs": [(MRI index, CT index)] or None}.
 
     Raises:
-        InputError: as `load_images`.
+        InputError: a missing or empty folder, and as `load_images`.
     """
     files = {name: list_images(Path(root) / name) for name in TEST_FOLDERS}
     by_stem = {name: {p.stem: p for p in paths} for name, paths in files.items()}
@@ -66,7 +69,7 @@ def load_test_sets(root: str | Path, config: DataConfig, limit: int | None = Non
     sets: dict = {}
     for name, other in (TEST_FOLDERS, TEST_FOLDERS[::-1]):
         partners = by_stem[other] if paired and config.align != "none" else {}
-        images, names = _load_squares(spread(files[name], limit), config, partners)
+        images, names = load_images(spread(files[name], limit), config, partners)
         sets[name] = {"images": images, "names": names}
     sets["pairs"] = None
     if paired:
@@ -132,14 +135,6 @@ def make_unpaired_dataset(
     options = tf.data.Options()
     options.autotune.enabled = True
     return both.with_options(options).prefetch(tf.data.AUTOTUNE)
-
-
-def _load_squares(
-    paths: list[Path], config: DataConfig, partners: dict[str, Path]
-) -> tuple[np.ndarray, list[str]]:
-    """Decode files of one folder as `load_images` says; partners of one stem share a box."""
-    images, names = load_files(paths, lambda p: _prepare(p, config, partners.get(p.stem)))
-    return np.stack(images), names
 
 
 def _prepare(path: Path, config: DataConfig, partner: Path | None) -> np.ndarray:

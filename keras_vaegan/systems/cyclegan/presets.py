@@ -85,10 +85,7 @@ def resnet_cyclegan() -> CycleGANConfig:
         data=DataConfig(channels=1),
         augmentation=_SYSTEM_C_AUGMENTATION,
         losses=LossConfig(
-            identity_weight=0.5,
-            ssim_weight=1.0,
-            cycle_noise=0.0,
-            discriminator_gradients="joint",
+            identity_weight=0.5, ssim_weight=1.0, cycle_noise=0.0, discriminator_gradients="joint"
         ),
         optimizer=OptimizerConfig(learning_rate=2e-4, beta_1=0.5, cosine_steps=50 * 109),
         batch_size=16,

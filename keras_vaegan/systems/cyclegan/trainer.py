@@ -97,14 +97,7 @@ class CycleGAN(Trainer):
     # -- the step ----------------------------------------------------------------------------------
 
     def update(self, data) -> dict:
-        """Augment, translate both ways, update the generators, then the discriminators.
-
-        Args:
-            data: (source, target), a batch each.
-
-        Returns:
-            Dict of the unweighted loss terms by name.
-        """
+        """Augment, translate both ways, update the generators, then the discriminators."""
         seeds = self.make_seeds(SEED_STREAMS)
         source, target = unpack_batch(data)
         source = self._augment(source, seeds["augment_source"])
@@ -172,10 +165,7 @@ class CycleGAN(Trainer):
         return (*ops.split(output, 2), *latents)
 
     def _generate(self, generator, images, seed, num_views: int) -> tuple:
-        """Images of a generator's domain, and (z_mean, z_log_var) where it has a latent.
-
-        The latent's noise follows from the seed, so that a step has no random state.
-        """
+        """Images of a generator's domain, and (z_mean, z_log_var) where it has a latent."""
         latent = self._latents[id(generator)]
 
         def generate(images) -> tuple:
@@ -269,13 +259,7 @@ class CycleGAN(Trainer):
         return {name: getattr(self, name) for name in names}
 
     def save_weight_files(self, folder) -> None:
-        """Write the four published `.h5` files; the generators with their averaged weights.
-
-        All four are written before the first one replaces its predecessor.
-
-        Raises:
-            InputError: the folder cannot be written to, or the disk is full.
-        """
+        """The four published files, all or none; the generators with their averaged weights."""
         models = {
             "g_target": self.g_target_ema,
             "g_source": self.g_source_ema,

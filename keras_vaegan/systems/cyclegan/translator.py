@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -202,11 +202,7 @@ def _assume_data(model: keras.Model, config: Any) -> DataConfig:
             f"a model {model.input_shape} -> {model.output_shape}: expected square images of 1 "
             "or 3 channels; call the model that load_generator gives yourself"
         )
-    activation = config.output_activation if config else _find_output_activation(model)
-    return DataConfig(image_size=height or DEFAULT_SIDE, channels=channels, value_range=activation)
-
-
-def _find_output_activation(model: keras.Model) -> Literal["tanh", "sigmoid"]:
-    """ "sigmoid" where a model's last layer says so, else "tanh"."""
-    activation = getattr(model.layers[-1], "activation", None)
-    return "sigmoid" if activation is keras.activations.sigmoid else "tanh"
+    last = getattr(model.layers[-1], "activation", None)
+    told: Any = "sigmoid" if last is keras.activations.sigmoid else "tanh"
+    value_range = config.output_activation if config else told
+    return DataConfig(image_size=height or DEFAULT_SIDE, channels=channels, value_range=value_range)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from keras_vaegan.config.data import ModalityDataConfig
 from keras_vaegan.config.networks import ANY_TARGET, MODALITIES
 from keras_vaegan.data.brats import find_scans, read_case
+from keras_vaegan.data.folders import skip_unusable
 from keras_vaegan.data.intensity import find_box
 from keras_vaegan.errors import InputError
 from keras_vaegan.files import atomic_path
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 VERSION = 1
 LEVELS = 65_534  # uint16: 0 is outside the brain, 1 to 65,535 are [0, 1]
 SMALLEST_SLICE = 200
-READABLE_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -76,14 +75,8 @@ def cache_cases(folders: list[Path], cache: Path, config: ModalityDataConfig) ->
         try:
             cases.append(_cache_case(folder, Path(cache), config))
         except InputError as error:
-            errors.append(str(error))
-    if len(cases) < READABLE_SHARE * len(folders):
-        raise InputError(
-            f"{len(errors)} of {len(folders)} cases are unusable: expected at most 10 %; first: "
-            f"{errors[0]}"
-        )
-    for message in errors:
-        print(f"warning: skipped: {message}", file=sys.stderr, flush=True)
+            errors.append(error)
+    skip_unusable(errors, len(folders), "cases")
     return cases
 
 
@@ -136,7 +129,9 @@ class SliceSampler:
             for number, case in enumerate(cases)
             for level in case.slices[:: config.data.slice_stride]
         ]
-        self._permute = lru_cache(maxsize=4)(self._make_permutation)
+        self._permute = lru_cache(maxsize=4)(
+            lambda number: np.random.default_rng([config.seed, number, 0]).permutation(len(self))
+        )
 
     def __len__(self) -> int:
         return len(self.table)
@@ -168,10 +163,6 @@ class SliceSampler:
         truth = images[..., MODALITIES.index(target)][..., None].copy()
         images = _vary(images, data.intensity, rng) * brain
         return encode_inputs(images[None], target, generator)[0], truth, brain
-
-    def _make_permutation(self, number: int) -> np.ndarray:
-        """The order of one pass."""
-        return np.random.default_rng([self.config.seed, number, 0]).permutation(len(self.table))
 
 
 def to_unit(window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

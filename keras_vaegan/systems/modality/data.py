@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,13 +24,14 @@ from keras_vaegan.systems.modality.cases import (
     to_unit,
 )
 from keras_vaegan.systems.modality.config import ModalityConfig
+from keras_vaegan.systems.modality.evaluation import read_parts
 from keras_vaegan.systems.modality.slices import (
     cut_window,
     encode_inputs,
     list_inputs,
     list_targets,
 )
-from keras_vaegan.systems.system import Validation
+from keras_vaegan.systems.system import TrainingData, Validation
 from keras_vaegan.training.callbacks import PlateauRate
 
 if TYPE_CHECKING:
@@ -45,30 +45,21 @@ BATCH = 8  # slices a forward pass of a validation
 PARTS = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
-class TrainingCases:
-    """A run's cases, cached on disk; as `TrainingData`.
+@dataclass(frozen=True, kw_only=True)
+class TrainingCases(TrainingData):
+    """A run's cases, cached on disk; where none is held back, the training loss lowers the rate.
 
     Attributes:
-        one_pass: Steps of a pass over the training slices.
         split: Names of the cases by part.
         cases: Training cases.
         held: Validation cases.
-        plateau: Halves the rate by the score, or by the training loss where no case is held back.
         image_size: Side of a slice in pixels.
     """
 
-    one_pass: int
     split: dict[str, list[str]]
     cases: list[CachedCase]
     held: list[CachedCase]
-    plateau: PlateauRate
     image_size: int
-
-    @property
-    def description(self) -> str:
-        """What is trained on."""
-        return ", ".join(f"{len(self.split[part])} {part}" for part in PARTS) + " cases"
 
     def make_stream(self, config: ModalityConfig, done: int) -> tf.data.Dataset:
         """Endless stream of slices from step `done` on."""
@@ -143,8 +134,15 @@ def load_training_cases(
             f"{data} leaves less than {config.batch_size} slices to train on: expected a batch; "
             "add cases or lower --batch-size"
         )
-    plateau = PlateauRate(config.plateau_patience, otherwise="l1")
-    return TrainingCases(one_pass, split, cases, held, plateau, config.data.image_size)
+    return TrainingCases(
+        one_pass=one_pass,
+        description=", ".join(f"{len(split[part])} {part}" for part in PARTS) + " cases",
+        plateau=PlateauRate(config.plateau_patience, otherwise="l1"),
+        split=split,
+        cases=cases,
+        held=held,
+        image_size=config.data.image_size,
+    )
 
 
 def split_cases(names: list[str], config: ModalityConfig) -> dict[str, list[str]]:
@@ -175,17 +173,12 @@ def read_split(out: Path, folders: dict[str, Path]) -> dict[str, list[str]]:
     Raises:
         InputError: it is missing or damaged, or names a case that is no longer in the data.
     """
-    path = Path(out) / "split.json"
-    try:
-        split = json.loads(path.read_text())
-        names = [*split["train"], *split["validation"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"no readable {path}: expected the run's split; train anew") from error
-    absent = [name for name in names if name not in folders]
+    split = read_parts(Path(out) / "split.json")
+    absent = [name for part in PARTS[:2] for name in split[part] if name not in folders]
     if absent:
         raise InputError(
-            f"case {absent[0]} of {path} is not in the data: expected all of the run's cases; "
-            "check --data"
+            f"case {absent[0]} of {out}/split.json is not in the data: expected all of the run's "
+            "cases; check --data"
         )
     return split
 

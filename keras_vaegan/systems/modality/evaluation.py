@@ -81,17 +81,10 @@ def find_held_out_cases(weights: Path, data: Path) -> list[Path]:
         InputError: there is none, or `split.json` is damaged.
     """
     folders = find_cases(data)
-    path = Path(weights) / "split.json"
-    try:
-        split = json.loads(path.read_text())
+    path, seen = Path(weights) / "split.json", set()
+    if path.exists():
+        split = read_parts(path)
         seen = {*split["train"], *split["validation"]}
-    except FileNotFoundError:
-        seen = set()
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} is unreadable: expected the run's split; without it nobody knows which "
-            "cases it has seen"
-        ) from error
     held = [folder for folder in folders if folder.resolve().name not in seen]
     if not held:
         raise InputError(
@@ -99,6 +92,22 @@ def find_held_out_cases(weights: Path, data: Path) -> list[Path]:
             "others; give another --data"
         )
     return held
+
+
+def read_parts(path: Path) -> dict[str, list[str]]:
+    """Names of cases by part, as a run's split.json has them.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    try:
+        split = json.loads(path.read_text())
+        return split | {part: list(split[part]) for part in ("train", "validation")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is unreadable: expected the run's split; without it nobody knows which "
+            "cases it has seen"
+        ) from error
 
 
 def evaluate_case(synthesizer: Synthesizer, folder: Path, target: str) -> tuple[dict, list]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import tensorflow as tf
@@ -36,28 +37,19 @@ class SynthesisModule(tf.Module):
         for target in targets:
             name = "synthesize" if len(targets) == 1 else f"synthesize_{target}"
             specs = [tf.TensorSpec((None,) * 3, tf.float32, name) for name in list_inputs(target)]
-            function = graph_function(self._make_function(target))
+            function = graph_function(partial(self._synthesize, target))
             signatures[name] = function.get_concrete_function(*specs)
             setattr(self, name, function)
         return {**signatures, "serving_default": next(iter(signatures.values()))}
 
-    def _make_function(self, target: str):
-        """The synthesis of one target as a function of its three inputs."""
-
-        def synthesize(*volumes):
-            return self._synthesize(target, dict(zip(list_inputs(target), volumes, strict=True)))
-
-        return synthesize
-
-    def _synthesize(self, target: str, volumes: dict) -> dict:
+    def _synthesize(self, target: str, *inputs) -> dict:
         """Three volumes -> {"synthesis"}: (X, Y, Z) in the closest input's unit."""
-        size = self.config.image_size
-        brain, ranges, units = normalize_volumes(
-            check_volumes(volumes), list_inputs(target), self.data.percentiles, _check
-        )
+        size, names = self.config.image_size, list_inputs(target)
+        volumes = check_volumes(dict(zip(names, inputs, strict=True)))
+        brain, ranges, units = normalize_volumes(volumes, names, self.data.percentiles, _check)
         windows = SliceWindows(brain, size)
-        inputs = windows.cut_inputs(units, target, self.config)
-        pictures = map_batches(self._call, inputs, self.batch_size, (size, size))
+        squares = windows.cut_inputs(units, target, self.config)
+        pictures = map_batches(self._call, squares, self.batch_size, (size, size))
         unit = windows.blend(pictures)
         return {"synthesis": ranges[CLOSEST[target]].from_unit(unit, brain)}
 

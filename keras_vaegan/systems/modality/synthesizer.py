@@ -127,14 +127,10 @@ class Synthesizer:
             return np.asarray(windows.blend(pictures[..., 0]))[case.brain]
 
         if not samples:
-            return place(blend(self._predict(inputs))), None
-        drawn = [blend(pictures) for pictures in self._sample(inputs, samples, seed)]
+            pictures = [self.network.predict_on_batch(part) for part in self._split(inputs)]
+            return place(blend(np.concatenate(pictures)[: len(inputs)])), None
+        drawn = [blend(sample) for sample in self._sample(inputs, samples, seed)]
         return place(np.mean(drawn, axis=0)), place(np.std(drawn, axis=0))
-
-    def _predict(self, inputs: np.ndarray) -> np.ndarray:
-        """(J, S, S, C) -> (J, S, S, 1), the latent at its mean."""
-        pictures = [self.network.predict_on_batch(part) for part in self._split(inputs)]
-        return np.concatenate(pictures)[: len(inputs)]
 
     def _sample(self, inputs: np.ndarray, samples: int, seed: int) -> np.ndarray:
         """(J, S, S, C) -> (samples, J, S, S, 1): encoded once, decoded with every latent."""
@@ -164,15 +160,12 @@ def choose_reference(case: Case, target: str) -> Scan:
 
 
 def restore_volume(unit: np.ndarray, case: Case, reference: Scan) -> Volume:
-    """Bring a synthetic image into a scan's stored grid and intensity range.
+    """Bring a synthetic image into a scan's stored grid, and its unit: float32.
 
     Args:
         unit: (X, Y, Z) in [0, 1] on the case's canonical grid.
         case: Its `brain` tells where the background lies.
         reference: The scan.
-
-    Returns:
-        Volume of the scan's shape, axis order and affine, float32 in the scan's unit.
     """
     values = np.asarray(reference.range.from_unit(unit, case.brain))
     return _place_as_stored(values, reference)

@@ -59,11 +59,7 @@ class ModalitySynthesis(Trainer):
         return self.generator(inputs, training=training)
 
     def update(self, data) -> dict:
-        """Synthesise, weigh the errors, update the network.
-
-        Returns:
-            Dict of the unweighted loss terms and the in-brain figures.
-        """
+        """Synthesise, weigh the errors, update the network; logs the in-brain figures too."""
         inputs, target, brain = _unpack(data)
 
         def compute_loss() -> tuple:
@@ -99,10 +95,7 @@ class ModalitySynthesis(Trainer):
         kl_weight = settings.kl_weight * ops.minimum(1.0, (self.step_number + 1) / warmup)
         # The mean over the elements times their number: summed over the latent, not the batch.
         kl = self.config.generator.latent_channels * kl_loss(*latents)
-        terms = {
-            "l1": LossTerm(mean_absolute_error(image, target)),
-            "kl": LossTerm(kl, kl_weight),
-        }
+        terms = {"l1": LossTerm(mean_absolute_error(image, target)), "kl": LossTerm(kl, kl_weight)}
         if settings.mse_weight:
             terms["mse"] = LossTerm(ops.mean(ops.square(image - target)), settings.mse_weight)
         return terms
@@ -111,11 +104,6 @@ class ModalitySynthesis(Trainer):
         return {"network": self.generator, "optimizer": self.optimizer}
 
     def save_weight_files(self, folder) -> None:
-        """Write `modality_unet_weights.h5` with its config.
-
-        Raises:
-            InputError: the folder cannot be written to, or the disk is full.
-        """
         record = WeightsRecord(self.config.generator, self.config.data)
         save_legacy_h5(self.generator, Path(folder) / MODALITY_FILE, record)
 

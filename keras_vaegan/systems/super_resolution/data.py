@@ -18,11 +18,8 @@ from keras_vaegan.systems.super_resolution.crops import (
     load_pictures,
     make_crop_dataset,
 )
-from keras_vaegan.systems.super_resolution.evaluation import (
-    draw_enlargements,
-    evaluate_enlargement,
-)
-from keras_vaegan.systems.system import Validation
+from keras_vaegan.systems.super_resolution.evaluation import draw_enlargements, evaluate_enlargement
+from keras_vaegan.systems.system import TrainingData, Validation
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -33,25 +30,20 @@ VALIDATION_SIDE = 256
 SAMPLE_ROWS = 4
 
 
-@dataclass(frozen=True)
-class TrainingPictures:
-    """A run's images, decoded; as `TrainingData`.
+@dataclass(frozen=True, kw_only=True)
+class TrainingPictures(TrainingData):
+    """A run's images, decoded. In a pass every image is visited once.
 
     `best/` holds the weights of the highest PSNR on held-back images; those of the second stage,
     whose aim is texture and not PSNR, are the run folder's own.
 
     Attributes:
-        one_pass: Steps in which every image is visited once.
-        description: What is trained on.
         images: Training images, each (H, W, C), uint8 or uint16.
         held: (N, S, S, C) of the same type, or None for no validation.
     """
 
-    one_pass: int
-    description: str
     images: list[np.ndarray]
     held: np.ndarray | None
-    plateau = None
 
     def make_stream(self, config: SuperResolutionConfig, done: int) -> tf.data.Dataset:
         """Endless stream of crops from step `done` on."""
@@ -75,9 +67,6 @@ class TrainingPictures:
         row["val_score"] = row["val_psnr_network"]
         return Validation(row, draw_enlargements(result, SAMPLE_ROWS))
 
-    def write_records(self, out: Path) -> None:
-        """Nothing: the folder's names and the config tell which images are held back."""
-
 
 def load_training_images(config: SuperResolutionConfig, data: Path) -> TrainingPictures:
     """Decode images, and hold some back, cut to one square size.
@@ -97,8 +86,8 @@ def load_training_images(config: SuperResolutionConfig, data: Path) -> TrainingP
     kept, held = hold_back(len(images), config.validation_images)
     squares = centre_crops([images[i] for i in held], VALIDATION_SIDE, 4) if held else None
     return TrainingPictures(
-        max(1, len(kept) // config.batch_size),
-        f"{len(kept)} images ({', '.join(groups)})",
-        [images[index] for index in kept],
-        squares,
+        one_pass=max(1, len(kept) // config.batch_size),
+        description=f"{len(kept)} images ({', '.join(groups)})",
+        images=[images[index] for index in kept],
+        held=squares,
     )

@@ -39,10 +39,7 @@ class SuperResolutionSystem(System):
         return load_training_images(config, data)
 
     def list_stages(self, config: SuperResolutionConfig) -> list[tuple[str, int]]:
-        return [
-            ("pixel", min(config.pixel_steps, config.steps)),
-            ("adversarial", config.steps),
-        ]
+        return [("pixel", min(config.pixel_steps, config.steps)), ("adversarial", config.steps)]
 
     def evaluate(self, weights: Path, data: Path, options: EvaluationOptions) -> Evaluation:
         from keras_vaegan.systems.super_resolution.evaluation import evaluate_run

@@ -13,11 +13,7 @@ from keras_vaegan.losses.terms import LossTerm, read_values, sum_terms
 from keras_vaegan.models.discriminators import build_discriminator
 from keras_vaegan.models.rrdbnet import build_rrdbnet
 from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig
-from keras_vaegan.training.backend import (
-    average_over_replicas,
-    compute_gradients,
-    move_averages,
-)
+from keras_vaegan.training.backend import average_over_replicas, compute_gradients, move_averages
 from keras_vaegan.training.schedules import StagedRate, make_schedule
 from keras_vaegan.training.trainer import Trainer, make_adam, unpack_batch
 from keras_vaegan.weights.legacy_h5 import save_legacy_h5
@@ -70,18 +66,11 @@ class SuperResolution(Trainer):
     # -- the step ----------------------------------------------------------------------------------
 
     def update(self, data) -> dict:
-        """Enlarge, compare, update; in the second stage also against the discriminator.
-
-        Returns:
-            Dict of the unweighted loss terms by name.
-        """
+        """Enlarge, compare, update; in the second stage also against the discriminator."""
         low, high = unpack_batch(data)
         variables = self.generator.trainable_variables
-        compute_loss = (
-            self._compute_pixel_loss if self.stage == "pixel" else self._compute_adversarial_loss
-        )
         gradients, (generated, terms) = compute_gradients(
-            lambda: compute_loss(low, high), variables, self.g_optimizer
+            lambda: self._compute_loss(low, high), variables, self.g_optimizer
         )
         self.g_optimizer.apply(gradients, variables)
         logs = read_values(terms)
@@ -90,23 +79,20 @@ class SuperResolution(Trainer):
         move_averages([(self.generator, self.generator_ema)], self.average_decay())
         return logs
 
-    def _compute_pixel_loss(self, low, high) -> tuple:
-        """(loss, (generated, terms)) of the first stage: L1."""
-        generated = self.generator(low, training=True)
-        terms = {"pixel": LossTerm(mean_absolute_error(generated, high))}
-        return sum_terms(terms), (generated, terms)
-
-    def _compute_adversarial_loss(self, low, high) -> tuple:
-        """(loss, (generated, terms)) of the second stage: L1, features, discriminator."""
-        config = self.config
-        generated = self.generator(low, training=True)
-        real, fake, features = self._compare(high, generated)
-        adversarial, _ = relativistic_losses(real, fake, _average)
-        terms = {
-            "pixel": LossTerm(mean_absolute_error(generated, high), config.pixel_weight),
-            "adversarial": LossTerm(adversarial, config.adversarial_weight),
-            "features": LossTerm(features, config.feature_weight),
-        }
+    def _compute_loss(self, low, high) -> tuple:
+        """(loss, (generated, terms)): L1, in the second stage also features and discriminator."""
+        config, generated = self.config, self.generator(low, training=True)
+        pixel = mean_absolute_error(generated, high)
+        if self.stage == "pixel":
+            terms = {"pixel": LossTerm(pixel)}
+        else:
+            real, fake, features = self._compare(high, generated)
+            adversarial, _ = relativistic_losses(real, fake, _average)
+            terms = {
+                "pixel": LossTerm(pixel, config.pixel_weight),
+                "adversarial": LossTerm(adversarial, config.adversarial_weight),
+                "features": LossTerm(features, config.feature_weight),
+            }
         return sum_terms(terms), (generated, terms)
 
     def _update_discriminator(self, high, generated):
@@ -154,11 +140,7 @@ class SuperResolution(Trainer):
         }
 
     def save_weight_files(self, folder) -> None:
-        """Write `rrdbnet_weights.h5`: the averaged network with its config.
-
-        Raises:
-            InputError: the folder cannot be written to, or the disk is full.
-        """
+        """The averaged network alone."""
         record = WeightsRecord(self.config.generator)
         save_legacy_h5(self.generator_ema, Path(folder) / RRDBNET_FILE, record)
 

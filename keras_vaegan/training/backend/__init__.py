@@ -16,7 +16,7 @@ if keras.backend.backend() != "tensorflow":
         "KERAS_BACKEND=tensorflow"
     )
 
-from keras_vaegan.training.backend.tensorflow import (  # noqa: E402
+from keras_vaegan.training.backend.tensorflow import (  # noqa: E402, F401
     average_over_replicas,
     clip_by_global_norm,
     compile_inference,
@@ -30,18 +30,3 @@ from keras_vaegan.training.backend.tensorflow import (  # noqa: E402
     recompute,
     take_own_part,
 )
-
-__all__ = [
-    "average_over_replicas",
-    "clip_by_global_norm",
-    "compile_inference",
-    "compute_gradients",
-    "compute_separate_gradients",
-    "count_replicas",
-    "draw_normal",
-    "find_own_rows",
-    "gather_batch",
-    "move_averages",
-    "recompute",
-    "take_own_part",
-]
