@@ -10,7 +10,11 @@ from keras import ops
 
 from keras_vaegan.kernels import plain
 
+__all__ = ["call_compiled", "compile_function", "normalize_instances", "pad_by_reflection"]
+
 _MODULES = {"tensorflow": "keras_vaegan.kernels.on_tensorflow"}
+
+pad_by_reflection = plain.pad_by_reflection
 
 
 def normalize_instances(images, epsilon: float):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from keras_vaegan.kernels import pad_by_reflection
+
 
 @keras.saving.register_keras_serializable(package="keras_vaegan")
 class ReflectionPadding2D(keras.layers.Layer):
@@ -22,8 +24,10 @@ class ReflectionPadding2D(keras.layers.Layer):
 
     def call(self, inputs):
         rows, columns = self.padding
-        pads = ((0, 0), (rows, rows), (columns, columns), (0, 0))
-        return ops.pad(inputs, pads, mode="reflect")
+        if not (inputs.shape[1] and inputs.shape[2]):
+            pads = ((0, 0), (rows, rows), (columns, columns), (0, 0))
+            return ops.pad(inputs, pads, mode="reflect")
+        return pad_by_reflection(inputs, rows, columns)
 
     def compute_output_shape(self, input_shape):
         count, height, width, channels = input_shape
