@@ -105,8 +105,8 @@ def load_files(
         prepare: File -> uint8 or uint16 image; raises InputError for an unusable one.
 
     Returns:
-        (images, names): uint16 all, if any has more than 8 bits (8-bit ones are then scaled by
-        257); and the names of their files.
+        (images, names): uint8, or all uint16 if any has more than 8 bits (8-bit ones are then
+        scaled by 257); and the names of their files.
 
     Raises:
         InputError: fewer than 90 % of the files are usable.

@@ -54,12 +54,7 @@ def export_saved_model(
 
 
 def open_network(path: str | Path, direction: str | None = None, tile: int = 256) -> Exportable:
-    """Load a network together with its preparation and its way back, as a graph.
-
-    Args:
-        path: Weight file, run folder, or folder of published names.
-        direction: "mri2ct" or "ct2mri", for a folder of CycleGAN generators.
-        tile: Tile of an enlarging network in input pixels; 0 for the whole image at once.
+    """Load a network with its preparation and its way back, as a graph; as `export_saved_model`.
 
     Raises:
         InputError: no weights there, or a network that has no graph, such as a discriminator.

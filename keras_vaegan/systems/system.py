@@ -167,5 +167,8 @@ class System:
         Args:
             file: Weight file.
             tile: Tile of an enlarging network in input pixels; 0 for the whole image at once.
+
+        Raises:
+            InputError: a file of another network, or a tile that does not fit.
         """
         raise NotImplementedError

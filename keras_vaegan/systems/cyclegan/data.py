@@ -67,15 +67,7 @@ class TrainingImages(TrainingData):
 
 
 def load_training_images(config: CycleGANConfig, data: Path) -> TrainingImages:
-    """Decode both training folders, and hold some images of each back.
-
-    Args:
-        config: The run.
-        data: Folder with trainA (CT) and trainB (MRI), or a parent of it.
-
-    Raises:
-        InputError: no such folders, or fewer images than one batch draws.
-    """
+    """Decode trainA (CT) and trainB (MRI), hold some of each back: `System.load_data`."""
     root = find_image_root(data)
     kept, held = {}, {}
     for name, folder in (("MRI", "trainB"), ("CT", "trainA")):

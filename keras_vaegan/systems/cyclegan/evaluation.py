@@ -60,11 +60,7 @@ class TranslationResult:
 
 
 def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evaluation:
-    """Evaluate both generators of a folder of weights on a test set; as `System.evaluate`.
-
-    Raises:
-        InputError: bad weights, data or options.
-    """
+    """Evaluate both generators of a folder of weights on a test set; as `System.evaluate`."""
     from keras_vaegan.systems.cyclegan.images import load_test_sets
     from keras_vaegan.systems.cyclegan.translator import Translator
 
@@ -107,11 +103,7 @@ def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evalu
 
 
 def list_figures(metrics: dict) -> list[str]:
-    """The figures that decide, a line each.
-
-    Args:
-        metrics: As `TranslationResult.metrics`.
-    """
+    """The figures of `TranslationResult.metrics` that decide, a line each."""
     lines = []
     for name in ("ct", "mri"):
         cycle, honest = (_format_scores(metrics[k][name]) for k in ("cycle", "honest_cycle"))

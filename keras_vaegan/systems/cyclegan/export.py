@@ -127,14 +127,7 @@ class TranslationModule(tf.Module):
 
 
 def open_translation(file: Path) -> Exportable:
-    """Load a CycleGAN generator, or a full model of other code, image to image.
-
-    Args:
-        file: Its weight file.
-
-    Raises:
-        InputError: a file of another network.
-    """
+    """A CycleGAN generator, or a full model of other code, as a graph: `System.open_export`."""
     translator = Translator.load(file)
     data = translator.data
     roles = {name: DIRECTIONS[direction] for direction, name in GENERATOR_FILES.items()}

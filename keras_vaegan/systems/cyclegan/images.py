@@ -33,11 +33,7 @@ def load_images(
         partners: Files by the stem of those that they share a box with.
 
     Returns:
-        (images, names): (N, S, S, C) uint8, or uint16 if any file has more than 8 bits (8-bit
-        files are then scaled by 257, and float files by their own range), and the file names.
-
-    Raises:
-        InputError: fewer than 90 % of the files readable.
+        (images, names) as `load_files` gives them, the images as (N, S, S, C).
     """
     partners = partners or {}
     images, names = load_files(paths, lambda p: _prepare(p, config, partners.get(p.stem)))

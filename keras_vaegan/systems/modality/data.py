@@ -111,16 +111,9 @@ class TrainingCases(TrainingData):
 def load_training_cases(
     config: ModalityConfig, data: Path, out: Path, resume: bool
 ) -> TrainingCases:
-    """Deal a folder's cases, and bring those of training and validation into the run's cache.
+    """Deal a folder's cases, on a resume as the run's split.json says: `System.load_data`.
 
-    Args:
-        config: The run.
-        data: Folder of cases with all four contrasts, or one case.
-        out: Run folder; `cache/` in it holds the prepared volumes and may be deleted.
-        resume: Deal as the run's split.json says.
-
-    Raises:
-        InputError: no usable cases, or on a resume other ones.
+    `cache/` in the run folder holds the volumes prepared to train and validate; it may be deleted.
     """
     folders = {folder.resolve().name: folder for folder in find_cases(data)}
     split = read_split(out, folders) if resume else split_cases(list(folders), config)

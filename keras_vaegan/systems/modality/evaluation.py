@@ -35,15 +35,9 @@ GRID_ROWS = 9
 
 
 def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evaluation:
-    """Synthesise every contrast that a network can of every case that its run has not seen.
+    """Synthesise what a network can of every case that its run has not seen; as `System.evaluate`.
 
-    Args:
-        weights: Run folder, or folder of the weight file.
-        data: Folder of cases with all four contrasts.
-        options: `protocol` and `limit` (cases) count.
-
-    Raises:
-        InputError: bad weights, data or options.
+    Of the options `protocol` and `limit` (cases) count.
     """
     if options.protocol not in ("unit", PROTOCOL["name"]):
         raise InputError(f"--protocol {options.protocol}: expected {PROTOCOL['name']}; drop it")
@@ -70,12 +64,7 @@ def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evalu
 
 
 def find_held_out_cases(weights: Path, data: Path) -> list[Path]:
-    """The cases of the data that a run has not seen.
-
-    Args:
-        weights: Run folder; its `split.json` tells what was trained and validated on. Without
-            one, all cases are taken for new.
-        data: Folder of cases.
+    """The cases of the data that a run, by its `split.json`, was not trained or validated on.
 
     Raises:
         InputError: there is none, or `split.json` is damaged.

@@ -55,14 +55,7 @@ class SynthesisModule(tf.Module):
 
 
 def open_synthesis(file: Path) -> Exportable:
-    """Load a missing-modality network as a graph.
-
-    Args:
-        file: Its weight file.
-
-    Raises:
-        InputError: a file of another network.
-    """
+    """A missing-modality network as a graph: `System.open_export`."""
     synthesizer = Synthesizer.load(file, "float32")
     targets = list_targets(synthesizer.config)
     closest = ", ".join(f"{CLOSEST[target]} for {target}" for target in targets)

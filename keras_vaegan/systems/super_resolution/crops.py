@@ -68,11 +68,7 @@ def load_pictures(
         smallest: Images with a shorter side are mirrored at their borders up to it.
 
     Returns:
-        (images, names): each (H, W, channels) uint8, or uint16 for all if any file has more than
-        8 bits (float files by their own range); and the names of the files.
-
-    Raises:
-        InputError: fewer than 90 % of the files are usable.
+        (images, names) as `load_files` gives them, each image (H, W, channels).
     """
     return load_files(paths, lambda path: _prepare(path, channels, smallest))
 

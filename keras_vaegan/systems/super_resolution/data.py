@@ -69,15 +69,7 @@ class TrainingPictures(TrainingData):
 
 
 def load_training_images(config: SuperResolutionConfig, data: Path) -> TrainingPictures:
-    """Decode images, and hold some back, cut to one square size.
-
-    Args:
-        config: The run.
-        data: As `find_pictures` takes it.
-
-    Raises:
-        InputError: no usable image.
-    """
+    """Decode images, and hold some back, cut to one square size: `System.load_data`."""
     groups = find_pictures(data)
     paths = [path for found in groups.values() for path in found]
     images, _ = load_pictures(paths, config.generator.channels, config.crop_size)

@@ -64,8 +64,7 @@ class Enhancer:
 
         Args:
             path: `.h5` file (of `train` or `convert esrgan`) or run folder.
-            tile: As the class's.
-            overlap: As the class's; by default at most an eighth of the tile.
+            tile, overlap: As the class's; by default the overlap is an eighth of the tile, at most.
 
         Raises:
             InputError: no such file, or no RRDBNet of 1 or 3 channels in it.
@@ -87,10 +86,7 @@ class Enhancer:
         return cls(model, config.scale, tile, overlap)
 
     def enhance(self, image: np.ndarray, resize_back: bool = False) -> np.ndarray:
-        """Enlarge one image.
-
-        A gray image passes a 3-channel network as three equal channels, whose results are
-        averaged: no tint. The channels of a colour image pass a 1-channel network one by one.
+        """Enlarge one image; its channels pass the network as in `run_channels`.
 
         Args:
             image: (H, W) or (H, W, 3), uint8, uint16 or float32 (mapped by its own range).

@@ -55,11 +55,7 @@ class EnlargementResult:
 
 
 def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evaluation:
-    """Evaluate an RRDBNet on test images, shrunk as its run shrank them; as `System.evaluate`.
-
-    Raises:
-        InputError: bad weights, data or options.
-    """
+    """Evaluate an RRDBNet on test images, shrunk as its run shrank them; as `System.evaluate`."""
     from keras_vaegan.systems.super_resolution.crops import find_pictures, load_pictures
     from keras_vaegan.systems.super_resolution.enhancer import Enhancer
 

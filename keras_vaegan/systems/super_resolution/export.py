@@ -100,15 +100,7 @@ class EnhancementModule(tf.Module):
 
 
 def open_enhancement(file: Path, tile: int) -> Exportable:
-    """Load an RRDBNet as a graph.
-
-    Args:
-        file: Its weight file.
-        tile: Tile in input pixels; 0 for the whole image at once.
-
-    Raises:
-        InputError: a file of another network, or a tile that does not fit.
-    """
+    """An RRDBNet as a graph: `System.open_export`."""
     enhancer = Enhancer.load(file, tile)
     tiles = f"tiles of {enhancer.tile} pixels" if enhancer.tile else "one piece"
     return Exportable(
