@@ -21,6 +21,7 @@ from keras_vaegan.systems.system import Evaluation, EvaluationOptions
 HONEST_NOISE = 0.02
 FEWEST_IMAGES = 4
 GRID_ROWS = 3
+DEFAULTS = EvaluationOptions()
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,7 @@ def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evalu
         image_to_unit(sets["testB"]["images"]),
         image_to_unit(sets["testA"]["images"]),
         sets["pairs"],
-        options.seed,
-        options.protocol,
-        options.enhance,
+        options,
     )
     metrics = {
         "protocol": options.protocol,
@@ -142,9 +141,7 @@ def evaluate_translation(
     mri: np.ndarray,
     ct: np.ndarray,
     pairs: list[tuple[int, int]] | None = None,
-    seed: int = 0,
-    protocol: str = "unit",
-    enhance: Callable[[np.ndarray], np.ndarray] | None = None,
+    options: EvaluationOptions = DEFAULTS,
 ) -> TranslationResult:
     """Evaluate both directions: cycle, honest cycle, realism and, where truth exists, error.
 
@@ -155,15 +152,14 @@ def evaluate_translation(
         ct: Real CT images.
         pairs: (index into mri, index into ct) of images of the same anatomy; None where
             there are none.
-        seed: Seed of the honest cycle's noise and the realism splits.
-        protocol: Name of the metric definitions.
-        enhance: Super-resolution that keeps a batch's shape (enlarged and averaged back), for
-            "cycle_enhanced": the published "original vs high-resolution" figures.
+        options: Metric definitions, seed (of the honest cycle's noise and the realism splits) and
+            the super-resolution of "cycle_enhanced", published as "original vs high-resolution".
 
     Returns:
         `TranslationResult`; "cycle"/"honest_cycle"/"translation"/"realism" are keyed by the
         domain of the image that is compared (cycle) or produced (translation, realism).
     """
+    seed, protocol, enhance = options.seed, options.protocol, options.enhance
     images = {"mri": _cycle(mri, to_ct, to_mri, seed), "ct": _cycle(ct, to_mri, to_ct, seed + 1)}
 
     def compare(kind: str, change: Callable[[np.ndarray], np.ndarray] = np.asarray) -> dict:

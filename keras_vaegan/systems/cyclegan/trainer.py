@@ -200,35 +200,21 @@ class CycleGAN(Trainer):
     def _compare_with_real(self, discriminator, real, fake) -> tuple:
         """(gradients, loss) of one discriminator; real and fake share one pass."""
         images = ops.concatenate([real, ops.stop_gradient(fake)], axis=0)
-        kind = self.config.losses.adversarial
+        losses = self.config.losses
+        kind, is_joint = losses.adversarial, losses.discriminator_gradients == "joint"
 
-        def compute_heads() -> list:
+        def compute_heads() -> tuple:
             maps = [ops.split(m, 2) for m in _as_list(discriminator(images, training=True))]
             on_real = adversarial_loss([real for real, _ in maps], True, kind)
             on_fake = adversarial_loss([fake for _, fake in maps], False, kind)
-            return [0.5 * (r + f) for r, f in zip(on_real, on_fake, strict=True)]
+            heads = [0.5 * (r + f) for r, f in zip(on_real, on_fake, strict=True)]
+            return sum(heads) if is_joint else heads, sum(heads) / len(heads)
 
         variables = discriminator.trainable_variables
-        if self.config.losses.discriminator_gradients == "joint":
-
-            def compute_sum() -> tuple:
-                heads = compute_heads()
-                return sum(heads), sum(heads) / len(heads)
-
-            return compute_gradients(compute_sum, variables, self.d_optimizer)
-        return self._compute_independent_gradients(compute_heads, variables)
-
-    def _compute_independent_gradients(self, compute_heads, variables) -> tuple:
-        """Differentiate each head's loss on its own, clip each to one norm, and add.
-
-        Reference: System A's "derivative independence", our reading.
-        """
-
-        def compute() -> tuple:
-            heads = compute_heads()
-            return heads, sum(heads) / len(heads)
-
-        separate, loss = compute_separate_gradients(compute, variables, self.d_optimizer)
+        if is_joint:
+            return compute_gradients(compute_heads, variables, self.d_optimizer)
+        # Each head's gradient is clipped to one norm: System A's "derivative independence".
+        separate, loss = compute_separate_gradients(compute_heads, variables, self.d_optimizer)
         limit = self.d_optimizer.scale_loss(ops.convert_to_tensor(HEAD_CLIP_NORM))
         clipped = [clip_by_global_norm(gradients, limit) for gradients in separate]
         return [sum(parts) / count_replicas() for parts in zip(*clipped, strict=True)], loss
