@@ -15,7 +15,8 @@ def test_recomputing_gives_the_same_update(tiny, family):
     for recompute in (False, True):
         config = dataclasses.replace(tiny.TINY[family], recompute=recompute, batch_size=2)
         trainer = build_trainer(config)
-        trainer.compile(keras.optimizers.SGD(1e-2), keras.optimizers.SGD(1e-2))
+        optimizers = [keras.optimizers.SGD(1e-2) for _ in range(2)]
+        trainer.compile(*optimizers, run_eagerly=True)
         before = tiny.read_state(trainer)
         trainer.train_on_batch(tiny.make_batch(config, 0))
         states.append(tiny.read_state(trainer))

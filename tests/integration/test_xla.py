@@ -27,12 +27,12 @@ STAGES = [
 TOLERANCE = 1e-2  # of the largest update of a weight
 
 
-def train_once(tiny, config, stage, jit_compile: bool):
+def train_once(tiny, config, stage, **how):
     """One step of plain gradient descent. Returns the changes by name."""
     trainer = build_trainer(config)
     count = 2 if hasattr(trainer, "g_optimizer") else 1
     optimizers = [keras.optimizers.SGD(1e-2) for _ in range(count)]
-    trainer.compile(*optimizers, jit_compile=jit_compile)
+    trainer.compile(*optimizers, **how)
     if stage:
         trainer.set_stage(stage)
     before = tiny.read_state(trainer)
@@ -45,7 +45,7 @@ def train_once(tiny, config, stage, jit_compile: bool):
 @pytest.mark.parametrize(("name", "stage"), STAGES, ids=[f"{n}-{s}" if s else n for n, s in STAGES])
 def test_the_step_of_a_preset_compiles_under_xla(tiny, name, stage):
     config = tiny.shrink(get_preset(name))
-    plain = train_once(tiny, config, stage, jit_compile=False)
+    plain = train_once(tiny, config, stage, run_eagerly=True)
     compiled = train_once(tiny, config, stage, jit_compile=True)
     networks = [key for key in plain if key[:2] in ("g_", "d_", "ne") and "optimizer" not in key]
     largest = max(np.abs(plain[key]).max() for key in networks)
