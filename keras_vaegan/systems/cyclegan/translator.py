@@ -53,9 +53,7 @@ class Translator:
         self._drawn = 0
 
     @classmethod
-    def load(
-        cls, path: str | Path, direction: str | None = None, batch_size: int = 8
-    ) -> Translator:
+    def load(cls, path: str | Path, direction: str | None = None) -> Translator:
         """Load from a run folder, a folder of published names, or a bare `.h5` file.
 
         Args:
@@ -79,7 +77,7 @@ class Translator:
         data = network.data
         if not isinstance(data, DataConfig):
             data = _assume_data(network.model, network.config)
-        return cls(network.model, data, batch_size)
+        return cls(network.model, data)
 
     def run(self, squares: Any, seed: Any = None) -> Any:
         """Pass squares through the network, in `keras.ops`.

@@ -52,7 +52,7 @@ class Synthesizer:
         self.network.compile(jit_compile=should_compile_with_xla())
 
     @classmethod
-    def load(cls, path: str | Path, precision: str = "auto", batch_size: int = 8) -> Synthesizer:
+    def load(cls, path: str | Path, precision: str = "auto") -> Synthesizer:
         """Load from a run folder or a bare `.h5` file.
 
         Raises:
@@ -67,7 +67,7 @@ class Synthesizer:
         data = found.data
         if not isinstance(data, ModalityDataConfig):
             data = ModalityDataConfig(image_size=found.config.image_size)
-        return cls(found.model, found.config, data, precision, batch_size)
+        return cls(found.model, found.config, data, precision)
 
     def choose_target(self, found: set[str], target: str | None = None) -> str:
         """The contrast to synthesise for a case.
