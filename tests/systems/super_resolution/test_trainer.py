@@ -72,7 +72,7 @@ def test_the_feature_term_is_no_training_of_the_discriminator(eager):
     held, moving = values(eager.discriminator), values(eager.generator)
     variables = eager.generator.trainable_variables
     with tf.GradientTape() as tape:
-        loss, (generated, _) = eager._compute_adversarial_loss(low, high)
+        loss, (generated, _) = eager._compute_loss(low, high)
     eager.g_optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
     assert not has_moved(held, eager.discriminator) and has_moved(moving, eager.generator)
     moving = values(eager.generator)
@@ -81,7 +81,7 @@ def test_the_feature_term_is_no_training_of_the_discriminator(eager):
 
 
 def test_the_second_stage_weighs_its_terms(eager):
-    loss, (_, terms) = eager._compute_adversarial_loss(*make_batch())
+    loss, (_, terms) = eager._compute_loss(*make_batch())
     config = eager.config
     expected = (
         config.pixel_weight * terms["pixel"].value
