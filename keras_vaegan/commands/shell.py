@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from keras_vaegan.errors import InputError
 BAD_INPUT = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+MISSING = "missing "
 QUIET_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "3", "GRPC_VERBOSITY": "ERROR"}
 
 
@@ -30,7 +32,7 @@ class CommandOptions:
     """What every command's dataclass of options inherits; its fields become `--options`."""
 
     config: Path | None = None
-    """YAML file of options by name; those of the command line win."""
+    """YAML file of options by name; those of the command line win, --no-NAME against `true`."""
 
 
 def run(
@@ -62,13 +64,11 @@ def run(
             raise InputError(
                 f"no action given: expected {' or '.join(command)}; run `{prog} --help`"
             )
-        call, bound, _ = _build_app(command, prog).parse_args(
-            argv, print_error=False, exit_on_error=False
-        )
+        app = _build_app(command, prog, negatives="--help" not in argv)
+        call, bound, _ = app.parse_args(argv, print_error=False, exit_on_error=False)
         result = call(*bound.args, **bound.kwargs)
     except CycloptsError as error:
-        message = str(error).rstrip(".?")
-        fail(f"{message[:1].lower()}{message[1:]}; run `{prog} --help` for what is expected")
+        fail(f"{_describe(error)}; run `{prog} --help` for what is expected")
     except InputError as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -146,13 +146,26 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return {str(k).replace("_", "-"): value for k, value in data.items() if value is not None}
 
 
-def _build_app(command: Callable | Mapping[str, Callable], prog: str) -> App:
-    """A command, or several under their names, as a parser."""
+def _describe(error: CycloptsError) -> str:
+    """What is wrong with the arguments, in one phrase."""
+    message = str(error).rstrip(".?")
+    unknown = [token for token in error.unused_tokens or () if token.startswith("--")]
+    if message.startswith(MISSING) and unknown:
+        message += f", got the unknown {unknown[0]}"
+    return f"{message[:1].lower()}{message[1:]}"
+
+
+def _build_app(
+    command: Callable | Mapping[str, Callable], prog: str, negatives: bool = True
+) -> App:
+    """A command, or several under their names, as a parser; the help leaves --no-NAME out."""
     app = App(
         name=prog,
         version_flags=[],
         default_parameter=Parameter(
-            negative=(),
+            negative_bool=("no-",) if negatives else (),
+            negative_iterable=(),
+            negative_none=(),
             allow_repeating=True,  # the last one wins
             show_default=lambda value: None if value is False or value == () else value,
         ),
@@ -170,11 +183,17 @@ def _build_app(command: Callable | Mapping[str, Callable], prog: str) -> App:
 
 
 def _add_file(app: App, commands: tuple[str, ...], arguments: Any) -> None:
-    """Add the options of the file that --config names, and check all whole numbers."""
+    """Add the options of the file that --config names, and check what all of them hold."""
     given = [token.value for a in arguments if "--config" in a.names for token in a.tokens]
     if given:
-        options = read_yaml(Path(given[0]))
-        Dict(options, source=given[0], use_commands_as_keys=False)(app, commands, arguments)
+        options = read_yaml(Path(given[-1]))
+        _check_names(options, given[-1], arguments)
+        Dict(options, source=given[-1], use_commands_as_keys=False)(app, commands, arguments)
+    leaves = [a for a in arguments if a.parse and not a.children]
+    missing = [a.name for a in leaves if a.required and not a.has_tokens]
+    if missing:
+        expected = ("it", "both", "all of them")[min(len(missing), 3) - 1]
+        raise CycloptsError(msg=f"{MISSING}{', '.join(missing)}: expected {expected}")
     for argument in arguments:
         if int not in (argument.hint, *typing.get_args(argument.hint)):
             continue
@@ -182,3 +201,17 @@ def _add_file(app: App, commands: tuple[str, ...], arguments: Any) -> None:
             if not token.value.lstrip("-").isdecimal():
                 origin = "" if token.source == "cli" else f" in {token.source}"
                 raise InputError(f"{argument.name} {token.value}{origin}: expected a whole number")
+
+
+def _check_names(options: dict[str, Any], file: str, arguments: Any) -> None:
+    """Refuse a name of a file that no option has, or another file's."""
+    if "config" in options:
+        raise InputError(
+            f"{file} names a file by config: expected options alone; move the other file's here"
+        )
+    names = {name.lstrip("-") for a in arguments for name in {*a.names} - {*a.negatives}}
+    for name in options:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 1)
+            expected = close[0] if close else "an option's name, as --help lists them"
+            raise InputError(f"unknown option {name} in {file}: expected {expected}; correct it")

@@ -58,7 +58,7 @@ class TrainOptions(CommandOptions):
     """Crop every image to the head's bounding box first."""
     target: Literal["t1", "t1ce", "t2", "flair", "any"] | None = None
     """Contrast that modality_unet generates; any for one network that generates all four."""
-    recompute: bool = False
+    recompute: bool | None = None
     """Run generators again for their gradients: less memory, more time."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] | None = None
     """Numeric precision; auto picks mixed_bfloat16 where the hardware has it."""
@@ -132,7 +132,7 @@ def resolve_config(options: TrainOptions) -> Any:
     fields = {**SHARED_FIELDS, **find_system(config).options}
     for name in [*SHARED_FIELDS, *(name for system in SYSTEMS for name in system.options)]:
         value = getattr(options, name)
-        if value is None or value is False:
+        if value is None:
             continue
         if name not in fields:
             kind = next(s.config_type.__name__ for s in SYSTEMS if name in s.options)

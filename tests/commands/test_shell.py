@@ -76,6 +76,7 @@ def test_the_fields_of_a_dataclass_are_options():
     parsed = parse("--data", "a b", "--batch-size", "4", "--resume", "--replace=x", "--replace=y")
     assert parsed == Options(data=Path("a b"), batch_size=4, resume=True, replace=("x", "y"))
     assert parse("--data", "d", "--batch-size", "-1").batch_size == -1
+    assert not parse("--data", "d", "--resume", "--no-resume").resume
 
 
 def test_arguments_default_to_the_command_line(monkeypatch):
@@ -90,7 +91,8 @@ def test_actions_take_positional_arguments(capsys):
     assert KEPT.pop() == (Path("a"), Path("b"))
     assert "copy or keep" in error_line(capsys, actions)
     assert "move" in error_line(capsys, actions, "move")
-    assert "--target" in error_line(capsys, actions, "copy", "a")
+    assert "missing --target: expected it" in error_line(capsys, actions, "copy", "a")
+    assert "missing --source, --target: expected both" in error_line(capsys, actions, "copy")
     assert "c" in error_line(capsys, actions, "copy", "a", "b", "c")
     shell.run(actions, ["copy", "--help"], prog="prog")
     assert "SOURCE" in capsys.readouterr().out
@@ -104,13 +106,14 @@ def test_exit_status_of_a_command_that_returns(returned, status):
 @pytest.mark.parametrize(
     ("argv", "received", "expected"),
     [
-        ([], "--data", "requires an argument"),
+        ([], "missing --data", "expected it"),
         (["--data"], "--data", "requires an argument"),
         (["--data", "d", "--batch-size", "many"], "many", "whole number"),
         (["--data", "d", "--batch-size", "1.5"], "1.5", "whole number"),
         (["--data", "d", "--weight", "x"], '"x"', "float"),
         (["--data", "d", "--batch-sice", "3"], "--batch-sice", "--batch-size"),
-        (["--data", "d", "--no-resume"], "--no-resume", "--resume"),
+        (["--dato", "d"], "missing --data", "unknown --dato"),
+        (["--data", "d", "--no-data"], "--no-data", "unknown option"),
         (["--data", "d", "stray"], "stray", "--help"),
         (["--data", "d", "--direction", "up"], '"up"', '"mri2ct", "ct2mri"'),
     ],
@@ -142,14 +145,19 @@ def test_a_file_gives_options_and_flags_win(tmp_path):
     assert parse("--config", path) == from_file
     parsed = parse("--config", path, "--batch-size", "9", "--data", "y", "--replace", "c")
     assert (parsed.batch_size, parsed.data, parsed.replace) == (9, Path("y"), ("c",))
-    assert parsed.direction == "ct2mri"
+    assert parsed.direction == "ct2mri" and parsed.resume
+    assert not parse("--config", path, "--no-resume").resume
     assert parse("--config", write_yaml(tmp_path, "data: x\nbatch-size: 3")).batch_size == 3
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("data: x\nbatch_sice: 7", ["batch-sice", "batch-size"]),
+        ("data: x\nbatch_sice: 7", ["unknown option batch-sice in", "expected batch-size"]),
+        ("data: x\nmodes: 7", ["unknown option modes in", "as --help lists them"]),
+        ("data: x\nno_resume: true", ["unknown option no-resume in", "expected resume"]),
+        ("data: x\nconfig: other.yaml", ["names a file by config", "options alone"]),
+        ("weight: 2.0", ["missing --data: expected it"]),
         ("data: x\nbatch_size: 1.5", ["--batch-size 1.5", "whole number"]),
         ("data: x\nbatch_size: [1, 2]", ["batch-size", "int"]),
         ("data: x\nbatch_size: {a: 1}", ["batch-size"]),
@@ -165,7 +173,7 @@ def test_a_file_gives_options_and_flags_win(tmp_path):
 )
 def test_bad_files_become_one_line(capsys, tmp_path, text, words):
     line = error_line(capsys, keep, "--config", write_yaml(tmp_path, text))
-    assert "options.yaml" in line
+    assert "options.yaml" in line or "missing" in line
     for word in words:
         assert word in line
 
