@@ -9,6 +9,7 @@ from pathlib import Path
 
 from keras_vaegan.commands.folders import run_jobs
 from keras_vaegan.commands.shell import CommandOptions, import_tensorflow, run
+from keras_vaegan.systems.registry import open_predictor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +42,9 @@ def enhance(options: EnhanceOptions) -> int:
 
     def load() -> Callable:
         import_tensorflow()
-        from keras_vaegan.systems.super_resolution.enhancer import Enhancer
-
-        enhancer = Enhancer.load(options.weights, options.tile, options.overlap)
-
+        enhancer = open_predictor(
+            "enhance", options.weights, tile=options.tile, overlap=options.overlap
+        )
         return lambda image: (enhancer.enhance(image, options.resize_back),)
 
     done, total = run_jobs(options.input, options.output, load, write_image)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from keras_vaegan.commands.shell import CommandOptions, import_tensorflow, run
 from keras_vaegan.errors import InputError
-from keras_vaegan.systems.registry import SYSTEMS, find_system
+from keras_vaegan.systems.registry import SYSTEMS, find_system, open_predictor
 from keras_vaegan.systems.system import Evaluation, EvaluationOptions, System
 
 
@@ -50,9 +50,8 @@ def evaluate(options: EvaluateOptions) -> int:
             "CycleGAN's weights only; drop it"
         )
     import_tensorflow()
-    from keras_vaegan.systems.super_resolution.enhancer import Enhancer
-
-    enhance = Enhancer.load(options.enhance).enhance_same_size if options.enhance else None
+    enhancer = open_predictor("enhance", options.enhance) if options.enhance else None
+    enhance = enhancer.enhance_same_size if enhancer else None
     chosen = EvaluationOptions(options.protocol, options.limit, options.seed, enhance)
     result = system.evaluate(options.weights, options.data, chosen)
     print(*result.summary, sep="\n")

@@ -9,7 +9,7 @@ from typing import Literal
 
 from keras_vaegan.commands.folders import check_samples
 from keras_vaegan.commands.shell import CommandOptions, import_tensorflow, run
-from keras_vaegan.errors import InputError
+from keras_vaegan.systems.registry import open_predictor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,52 +40,12 @@ def synthesize(options: SynthesizeOptions) -> int:
     """
     check_samples(options.samples)
     import_tensorflow()
-    from keras_vaegan.data.brats import find_scans, read_case
-    from keras_vaegan.data.nifti import write_nifti
-    from keras_vaegan.systems.modality.slices import list_inputs
-
-    found = find_scans(options.input)
-    check_output(options.output, list(found.values()))
-    from keras_vaegan.systems.modality.synthesizer import (
-        Synthesizer,
-        choose_reference,
-        restore_deviation,
-        restore_volume,
+    synthesizer = open_predictor("synthesize", options.weights, precision=options.precision)
+    target, reference = synthesizer.synthesize_folder(
+        options.input, options.output, options.target, options.samples
     )
-
-    synthesizer = Synthesizer.load(options.weights, options.precision)
-    target = synthesizer.choose_target(set(found), options.target)
-    case = read_case(options.input, list_inputs(target), percentiles=synthesizer.data.percentiles)
-    image, deviation = synthesizer.synthesize(case, target, options.samples)
-    reference = choose_reference(case, target)
-    write_nifti(options.output, restore_volume(image, case, reference), reference.header)
-    if deviation is not None:
-        header = reference.header.copy()
-        header.set_data_dtype("float32")
-        header.set_slope_inter(1, 0)
-        path = name_deviation(options.output)
-        write_nifti(path, restore_deviation(deviation, reference), header)
-    print(f"wrote {target} to {options.output}, in the range of {reference.path.name}")
+    print(f"wrote {target} to {options.output}, in the range of {reference.name}")
     return 0
-
-
-def check_output(output: Path, inputs: list[Path]) -> None:
-    """Refuse an output that is no NIfTI name or that is one of the case's own files.
-
-    Raises:
-        InputError: it is.
-    """
-    if not output.name.lower().endswith((".nii.gz", ".nii")) or output.is_dir():
-        raise InputError(f"--output {output}: expected a file name ending in .nii.gz or .nii")
-    for path in (output, name_deviation(output)):
-        if path.resolve() in [other.resolve() for other in inputs]:
-            raise InputError(f"--output {path} is one of the inputs: choose another name")
-
-
-def name_deviation(output: Path) -> Path:
-    """NAME.nii.gz -> NAME_std.nii.gz."""
-    suffix = output.name[len(output.name.lower().removesuffix(".gz").removesuffix(".nii")) :]
-    return output.with_name(output.name.removesuffix(suffix) + "_std" + suffix)
 
 
 main = partial(run, synthesize, prog="python -m keras_vaegan.synthesize")

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from keras_vaegan.commands.folders import check_samples, plan_jobs, run_jobs
 from keras_vaegan.commands.shell import CommandOptions, import_tensorflow, run
 from keras_vaegan.errors import InputError
+from keras_vaegan.systems.registry import open_predictor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +50,9 @@ def translate(options: TranslateOptions) -> int:
 
     def load() -> Callable:
         import_tensorflow()
-        from keras_vaegan.systems.cyclegan.translator import Translator
-        from keras_vaegan.systems.super_resolution.enhancer import Enhancer
-
-        translator = Translator.load(options.weights, options.direction)
+        translator = open_predictor("translate", options.weights, direction=options.direction)
         translator.check_samples(options.samples)
-        enhancer = Enhancer.load(options.enhance) if options.enhance else None
+        enhancer = open_predictor("enhance", options.enhance) if options.enhance else None
         return lambda image: translator.translate(
             image, options.samples, enhancer, options.resize_back
         )

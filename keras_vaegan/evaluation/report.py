@@ -18,6 +18,7 @@ from keras_vaegan.files import atomic_path, write_csv, write_json
 
 TILE_INCHES = 2.6
 DPI = 100
+MEASURES = {"psnr": "PSNR [dB]", "ssim": "SSIM", "mae": "error", "kl": "KL", "l1": "L1"}
 NOT_PLOTTED = ("epoch", "step", "minutes")
 # A log's name may end in a domain, a contrast or a method; those share a panel.
 SERIES = ("source", "target", "ct", "mri", "network", "bicubic", "t1", "t1ce", "t2", "flair")
@@ -133,7 +134,8 @@ def group_by_panel(row: dict) -> dict[str, list[str]]:
         if name not in NOT_PLOTTED:
             stem, _, last = name.rpartition("_")
             stem = stem if last in SERIES else name
-            title = TITLES.get(stem, stem.replace("val_", "validation ").replace("_", " "))
+            words = stem.replace("val_", "validation ").replace("_", " ").split()
+            title = TITLES.get(stem, " ".join(MEASURES.get(word, word) for word in words))
             panels.setdefault(title, []).append(name)
     return panels
 

@@ -9,9 +9,8 @@ import tensorflow as tf
 from keras_vaegan.errors import InputError
 from keras_vaegan.export.model_card import write_model_card
 from keras_vaegan.files import atomic_folder, check_new_folder
-from keras_vaegan.interop.keras_h5.load import read_network_config
-from keras_vaegan.systems.cyclegan.system import CycleGANSystem
-from keras_vaegan.systems.registry import SYSTEMS, find_system
+from keras_vaegan.interop.keras_h5.load import load_network
+from keras_vaegan.systems.registry import SYSTEMS, find_command_system, find_system
 from keras_vaegan.systems.system import Exportable
 from keras_vaegan.weights.names import find_weight_file
 
@@ -59,14 +58,13 @@ def open_network(path: str | Path, direction: str | None = None, tile: int = 256
     Raises:
         InputError: no weights there, or a network that has no graph, such as a discriminator.
     """
-    file = find_weight_file(path, direction)
-    config = read_network_config(file)
-    if config is None:  # a full model of other code translates, image to image
-        return CycleGANSystem().open_export(file, tile)
+    network = load_network(find_weight_file(path, direction))
+    if network.config is None:  # a full model of other code translates, image to image
+        return find_command_system("translate").open_export(network, tile)
     kinds = [kind for system in SYSTEMS for kind in system.network_types]
-    if not isinstance(config, tuple(kinds)):
+    if not isinstance(network.config, tuple(kinds)):
         raise InputError(
-            f"{file} holds a network of {type(config).__name__}: expected one of "
+            f"{network.file} holds a network of {type(network.config).__name__}: expected one of "
             f"{', '.join(kind.__name__ for kind in kinds)}; export a generator"
         )
-    return find_system(config).open_export(file, tile)
+    return find_system(network.config).open_export(network, tile)

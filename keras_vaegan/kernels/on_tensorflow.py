@@ -49,7 +49,8 @@ def _compile(function: Callable, specs: tuple, options: tuple):
     """A graph of a function for arrays of any size."""
     bound = functools.partial(function, **dict(options))
     # A method's `self` is an argument as any other: TensorFlow must not see its name.
-    return tf.function(lambda *args: bound(*args), input_signature=specs, autograph=False)
+    graph = tf.function(lambda *args: bound(*args), autograph=False)
+    return graph.get_concrete_function(*specs)  # which no warning of many graphs counts
 
 
 def compile_function(function: Callable):

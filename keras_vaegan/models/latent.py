@@ -78,14 +78,28 @@ def find_latent_model(generator: keras.Model) -> LatentModel | None:
     """View a generator as `LatentModel`; None where it has no latent.
 
     Args:
-        generator: As `build_generator` and `build_modality_unet` make it, or another model.
+        generator: A Functional model with one `Sampling` layer, of this package or rebuilt from
+            other code's file.
     """
-    by_name = {layer.name: layer for layer in generator.layers}
-    if "latent_sampling" not in by_name:
+    samplings = [layer for layer in generator.layers if isinstance(layer, Sampling)]
+    if len(samplings) != 1:
         return None
-    z = by_name["latent_sampling"].output
-    latents = [by_name[name].output for name in ("z_mean", "z_log_var")]
-    skips = [layer.input[1] for name, layer in by_name.items() if name.endswith("_skip")]
-    encoder = keras.Model(generator.input, [*latents, *skips], name=f"{generator.name}_encoder")
-    decoder = keras.Model([z, *skips], generator.output, name=f"{generator.name}_decoder")
+    z = samplings[0].output
+    skips = _find_skips(generator, z)
+    name = generator.name
+    encoder = keras.Model(generator.input, [*samplings[0].input, *skips], name=f"{name}_encoder")
+    decoder = keras.Model([z, *skips], generator.output, name=f"{name}_decoder")
     return LatentModel(encoder, decoder)
+
+
+def _find_skips(generator: keras.Model, z) -> list:
+    """The tensors that the layers after z take from before it, in the layers' order."""
+    after, skips = {id(z)}, dict[int, object]()
+    for layer in generator.layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        inputs = keras.tree.flatten(layer.input)
+        if any(id(tensor) in after for tensor in inputs):
+            skips |= {id(tensor): tensor for tensor in inputs if id(tensor) not in after}
+            after |= {id(tensor) for tensor in keras.tree.flatten(layer.output)}
+    return list(skips.values())

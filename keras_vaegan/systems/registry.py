@@ -5,13 +5,14 @@ A fourth system is a folder beside these and a line in `SYSTEMS`.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.cyclegan.system import CycleGANSystem
 from keras_vaegan.systems.modality.system import ModalitySystem
 from keras_vaegan.systems.super_resolution.system import SuperResolutionSystem
-from keras_vaegan.systems.system import System
+from keras_vaegan.systems.system import OtherNetworkError, System
 
 SYSTEMS: tuple[System, ...] = (CycleGANSystem(), ModalitySystem(), SuperResolutionSystem())
 PRESETS = {preset.__name__: preset for system in SYSTEMS for preset in system.presets}
@@ -47,6 +48,25 @@ def find_system(config: Any) -> System:
             return system
     kinds = ", ".join(system.config_type.__name__ for system in SYSTEMS)
     raise InputError(f"no system for {type(config).__name__}: expected one of {kinds}")
+
+
+def find_command_system(command: str) -> System:
+    """The system whose networks a command runs, such as "translate"."""
+    return next(system for system in SYSTEMS if system.command == command)
+
+
+def open_predictor(command: str, path: str | Path, **options: Any) -> Any:
+    """Load what a command runs, by `System.open_predictor` of its system.
+
+    Raises:
+        InputError: no weights there, or another system's, whose command is then named.
+    """
+    try:
+        return find_command_system(command).open_predictor(path, **options)
+    except OtherNetworkError as error:
+        serving = [s.command for s in SYSTEMS if isinstance(error.config, s.network_types)]
+        advice = f", or use the {serving[0]} command" if serving else ""
+        raise InputError(f"{error}{advice}") from error
 
 
 def build_trainer(config: Any) -> Any:

@@ -7,12 +7,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from keras_vaegan.errors import InputError
+
 if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
+    from keras_vaegan.interop.keras_h5.load import Network
     from keras_vaegan.training.callbacks import PlateauRate
     from keras_vaegan.training.trainer import Trainer
+
+
+class OtherNetworkError(InputError):
+    """Weights of a network that a system has no use for; `config` tells which network."""
+
+    def __init__(self, message: str, config: Any) -> None:
+        super().__init__(message)
+        self.config = config
 
 
 @dataclass(frozen=True)
@@ -119,6 +130,7 @@ class System:
         config_type: Config of its runs.
         network_types: Configs of the networks that it is used with.
         presets: Functions without arguments, each a named config; its docstring is its record.
+        command: The command that runs its networks.
         weight_files: Name of the weight file of each role, in a run folder and in `best/`.
         options: The options of `train` that only some systems have, and the field of the run's
             config that each sets, such as {"align": "data.align"}.
@@ -128,6 +140,7 @@ class System:
     config_type: ClassVar[type]
     network_types: ClassVar[tuple[type, ...]]
     presets: ClassVar[tuple[Callable[[], Any], ...]]
+    command: ClassVar[str]
     weight_files: ClassVar[Mapping[str, str]]
     options: ClassVar[Mapping[str, str]] = {}
     takes_enhancer: ClassVar[bool] = False
@@ -161,14 +174,44 @@ class System:
         """
         raise NotImplementedError
 
-    def open_export(self, file: Path, tile: int) -> Exportable:
-        """Load a network together with its preparation and its way back, as a graph.
+    @classmethod
+    def check_network(cls, network: Network) -> None:
+        """Refuse a network that this system is not used with.
+
+        Raises:
+            OtherNetworkError: it is another's.
+        """
+        if not isinstance(network.config, cls.network_types):
+            held = type(network.config).__name__ if network.config else "model of other code"
+            expected = " or ".join(kind.__name__ for kind in cls.network_types)
+            raise OtherNetworkError(
+                f"{network.file} holds a {held}: expected {expected}; choose another file",
+                network.config,
+            )
+
+    def open_predictor(self, path: str | Path, **options: Any) -> Any:
+        """Load what the system's command runs.
 
         Args:
-            file: Weight file.
+            path: Run folder, folder of published weight files, or weight file.
+            options: As the `load` of the system's own class.
+
+        Returns:
+            A `Translator`, `Synthesizer` or `Enhancer`.
+
+        Raises:
+            InputError: no weights there, or another system's.
+        """
+        raise NotImplementedError
+
+    def open_export(self, network: Network, tile: int) -> Exportable:
+        """A network together with its preparation and its way back, as a graph.
+
+        Args:
+            network: As its weight file tells it.
             tile: Tile of an enlarging network in input pixels; 0 for the whole image at once.
 
         Raises:
-            InputError: a file of another network, or a tile that does not fit.
+            InputError: another system's network, or a tile that does not fit.
         """
         raise NotImplementedError

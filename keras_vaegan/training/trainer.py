@@ -7,10 +7,9 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_vaegan.config.run import OptimizerConfig
-from keras_vaegan.training.backend import compile_inference, count_replicas
+from keras_vaegan.training.backend import compile_inference, fix_batch_size, sum_over_workers
 from keras_vaegan.training.distribution import (
     dtype_policy,
     is_multi_worker,
@@ -76,12 +75,10 @@ class Trainer(keras.Model):
         Returns:
             Dict of running means: the loss terms by name.
         """
-        logs = self.update(self._know_batch_size(data))
+        logs = self.update(fix_batch_size(data, self.config.batch_size))
         self.trained_steps.assign_add(1)
         if self._votes:
-            context = tf.distribute.get_replica_context()
-            requests = self.stop_requested.value + 0.0
-            self.stop_decided.assign(context.all_reduce(tf.distribute.ReduceOp.SUM, requests))
+            self.stop_decided.assign(sum_over_workers(self.stop_requested.value + 0.0))
         return self.track(logs)
 
     def make_seeds(self, names: Iterable[str]) -> dict[str, Any]:
@@ -121,16 +118,6 @@ class Trainer(keras.Model):
     @property
     def metrics(self) -> list:
         return [self._means]
-
-    def _know_batch_size(self, data):
-        """Give a replica's tensors the static batch size that cutting the global batch lost."""
-        replicas = count_replicas()
-        if replicas == 1:
-            return data
-        count = self.config.batch_size // replicas
-        return tf.nest.map_structure(
-            lambda part: tf.ensure_shape(part, (count, *part.shape[1:])), data
-        )
 
     # -- around the step ---------------------------------------------------------------------------
 

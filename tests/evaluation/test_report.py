@@ -121,7 +121,7 @@ def test_every_log_has_a_panel_and_the_domains_share_one():
     panels = group_by_panel(dict.fromkeys(["epoch", "step", "minutes", *logs]))
     assert sorted(name for names in panels.values() for name in names) == sorted(logs)
     assert panels["cycle L1"] == ["cycle_source", "cycle_target"]
-    assert panels["validation psnr"] == ["val_psnr_t1", "val_psnr_flair"]
+    assert panels["validation PSNR [dB]"] == ["val_psnr_t1", "val_psnr_flair"]
 
 
 def test_more_columns_make_more_panels(tmp_path):

@@ -16,6 +16,7 @@ from keras_vaegan.models.modality_unet import build_modality_unet, fold_normaliz
 from keras_vaegan.models.vae_unet import build_generator
 from keras_vaegan.systems.cyclegan.translator import Translator
 from keras_vaegan.systems.modality.synthesizer import Synthesizer
+from keras_vaegan.systems.registry import open_predictor
 from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 from keras_vaegan.weights.record import WeightsRecord
 
@@ -114,8 +115,10 @@ def test_foreign_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="no modality_unet_weights.h5"):
         Synthesizer.load(tmp_path)
     save_legacy_h5(make_network(), tmp_path / "m.h5", TINY)
-    with pytest.raises(InputError, match="synthesize"):
+    with pytest.raises(InputError, match="holds a ModalityUNetConfig: expected VAEUNetConfig or"):
         Translator.load(tmp_path / "m.h5")
+    with pytest.raises(InputError, match="use the synthesize command"):
+        open_predictor("translate", tmp_path / "m.h5")
     with h5py.File(tmp_path / "m.h5", "r+") as file:
         text = file.attrs["keras_vaegan_config"]
         text = text.decode() if isinstance(text, bytes) else text

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import tensorflow as tf
 
 from keras_vaegan.config.base import VALUE_RANGES
@@ -14,7 +12,7 @@ from keras_vaegan.data.preparation import (
     place_images,
     unit_to_images,
 )
-from keras_vaegan.interop.keras_h5.load import read_network_config
+from keras_vaegan.interop.keras_h5.load import Network
 from keras_vaegan.systems.cyclegan.translator import Translator
 from keras_vaegan.systems.graph import (
     IMAGES,
@@ -126,9 +124,9 @@ class TranslationModule(tf.Module):
         return map_batches(run, squares, self.batch_size, shape)
 
 
-def open_translation(file: Path) -> Exportable:
+def open_translation(network: Network) -> Exportable:
     """A CycleGAN generator, or a full model of other code, as a graph: `System.open_export`."""
-    translator = Translator.load(file)
+    translator, file = Translator.from_network(network), network.file
     data = translator.data
     roles = {name: DIRECTIONS[direction] for direction, name in GENERATOR_FILES.items()}
     way = roles.get(file.name, "one modality to another")
@@ -156,5 +154,5 @@ def open_translation(file: Path) -> Exportable:
             "Trained on unpaired images: no pixel of a result was ever compared with the truth "
             "of the same patient.",
         ),
-        read_network_config(file),
+        network.config,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from keras_vaegan.config.networks import ResnetGeneratorConfig, VAEUNetConfig
 from keras_vaegan.systems.cyclegan import presets
@@ -15,6 +16,9 @@ from keras_vaegan.systems.system import (
     TrainingData,
 )
 from keras_vaegan.weights.names import CYCLEGAN_FILES
+
+if TYPE_CHECKING:
+    from keras_vaegan.interop.keras_h5.load import Network
 
 
 class CycleGANSystem(System):
@@ -29,6 +33,7 @@ class CycleGANSystem(System):
         presets.resnet_cyclegan_small,
         presets.demo,
     )
+    command = "translate"
     weight_files = CYCLEGAN_FILES
     takes_enhancer = True
     options = {
@@ -61,7 +66,12 @@ class CycleGANSystem(System):
 
         return evaluate_run(weights, data, options)
 
-    def open_export(self, file: Path, tile: int) -> Exportable:
+    def open_predictor(self, path: str | Path, **options: Any):
+        from keras_vaegan.systems.cyclegan.translator import Translator
+
+        return Translator.load(path, **options)
+
+    def open_export(self, network: Network, tile: int) -> Exportable:
         from keras_vaegan.systems.cyclegan.export import open_translation
 
-        return open_translation(file)
+        return open_translation(network)

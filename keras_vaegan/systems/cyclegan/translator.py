@@ -11,14 +11,14 @@ from keras import ops
 
 from keras_vaegan.config.base import VALUE_RANGES
 from keras_vaegan.config.data import DataConfig
-from keras_vaegan.config.networks import ModalityUNetConfig, RRDBNetConfig
 from keras_vaegan.data.folders import SMALLEST_SIDE
 from keras_vaegan.data.image import find_limits
 from keras_vaegan.data.preparation import Placement, prepare_images, restore_images
 from keras_vaegan.errors import InputError
-from keras_vaegan.interop.keras_h5.load import check_generator, load_network
+from keras_vaegan.interop.keras_h5.load import Network, check_generator, load_network
 from keras_vaegan.kernels import call_compiled, compile_function
 from keras_vaegan.models.latent import find_latent_model
+from keras_vaegan.systems.cyclegan.system import CycleGANSystem
 from keras_vaegan.weights.names import find_weight_file
 
 DEFAULT_SIDE = 256
@@ -63,17 +63,18 @@ class Translator:
         Raises:
             InputError: no weights there, or they tell no architecture.
         """
-        network = check_generator(load_network(find_weight_file(path, direction)))
-        if isinstance(network.config, RRDBNetConfig):
-            raise InputError(
-                f"{path} enlarges images: expected a generator; use the enhance command, or give "
-                "it as --enhance"
-            )
-        if isinstance(network.config, ModalityUNetConfig):
-            raise InputError(
-                f"{path} generates MRI contrasts of volumes: expected a generator of images; use "
-                "the synthesize command"
-            )
+        return cls.from_network(load_network(find_weight_file(path, direction)))
+
+    @classmethod
+    def from_network(cls, network: Network) -> Translator:
+        """Take a network as its weight file tells it; a full model of other code translates too.
+
+        Raises:
+            InputError: no generator of images.
+        """
+        check_generator(network)
+        if network.config is not None:
+            CycleGANSystem.check_network(network)
         data = network.data
         if not isinstance(data, DataConfig):
             data = _assume_data(network.model, network.config)

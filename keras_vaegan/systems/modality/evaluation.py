@@ -91,7 +91,11 @@ def read_parts(path: Path) -> dict[str, list[str]]:
     """
     try:
         split = json.loads(path.read_text())
-        return split | {part: list(split[part]) for part in ("train", "validation")}
+        return {
+            "train": list(split["train"]),
+            "validation": list(split["validation"]),
+            "test": list(split.get("test", ())),
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is unreadable: expected the run's split; without it nobody knows which "

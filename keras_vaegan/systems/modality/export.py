@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import tensorflow as tf
 
 from keras_vaegan.data.intensity import normalize_volumes
+from keras_vaegan.interop.keras_h5.load import Network
 from keras_vaegan.systems.graph import after, expect, graph_function, map_batches
 from keras_vaegan.systems.modality.slices import CLOSEST, SliceWindows, list_inputs, list_targets
 from keras_vaegan.systems.modality.synthesizer import Synthesizer
@@ -54,15 +54,15 @@ class SynthesisModule(tf.Module):
         return {"synthesis": ranges[CLOSEST[target]].from_unit(unit, brain)}
 
 
-def open_synthesis(file: Path) -> Exportable:
+def open_synthesis(network: Network) -> Exportable:
     """A missing-modality network as a graph: `System.open_export`."""
-    synthesizer = Synthesizer.load(file, "float32")
+    synthesizer = Synthesizer.from_network(network, "float32")
     targets = list_targets(synthesizer.config)
     closest = ", ".join(f"{CLOSEST[target]} for {target}" for target in targets)
     low, high = synthesizer.data.percentiles
     what = targets[0] if len(targets) == 1 else "one missing contrast"
     return Exportable(
-        file,
+        network.file,
         SynthesisModule(synthesizer),
         f"Synthesis of {what} from other MRI contrasts",
         f"Makes {what} of a skull-stripped brain from {', '.join(list_inputs(targets[0]))}"

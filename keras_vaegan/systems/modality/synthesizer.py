@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_vaegan.config.data import ModalityDataConfig
 from keras_vaegan.config.networks import ModalityUNetConfig
-from keras_vaegan.data.brats import Case, Scan
+from keras_vaegan.data.brats import Case, Scan, find_scans, read_case
+from keras_vaegan.data.nifti import write_nifti
 from keras_vaegan.data.volume import Volume, from_canonical
 from keras_vaegan.errors import InputError
-from keras_vaegan.interop.keras_h5.load import load_network
+from keras_vaegan.interop.keras_h5.load import Network, load_network
 from keras_vaegan.kernels.random import draw_standard_normal
 from keras_vaegan.models.latent import find_latent_model
 from keras_vaegan.models.layers import reparameterize
 from keras_vaegan.models.modality_unet import fold_normalization
-from keras_vaegan.systems.modality.slices import CLOSEST, SliceWindows, list_targets
+from keras_vaegan.systems.modality.slices import CLOSEST, SliceWindows, list_inputs, list_targets
+from keras_vaegan.systems.modality.system import ModalitySystem
 from keras_vaegan.training.distribution import (
     dtype_policy,
     resolve_precision,
@@ -58,16 +61,50 @@ class Synthesizer:
         Raises:
             InputError: no weights of such a network there.
         """
-        found = load_network(find_weight_file(path, name=MODALITY_FILE))
-        if not isinstance(found.config, ModalityUNetConfig):
-            raise InputError(
-                f"{found.file} holds a {type(found.config).__name__}: expected the weights of a "
-                "modality_unet preset; check --weights"
-            )
-        data = found.data
+        return cls.from_network(load_network(find_weight_file(path, name=MODALITY_FILE)), precision)
+
+    @classmethod
+    def from_network(cls, network: Network, precision: str = "auto") -> Synthesizer:
+        """Take a network as its weight file tells it; otherwise as `load`."""
+        ModalitySystem.check_network(network)
+        config: Any = network.config
+        data = network.data
         if not isinstance(data, ModalityDataConfig):
-            data = ModalityDataConfig(image_size=found.config.image_size)
-        return cls(found.model, found.config, data, precision)
+            data = ModalityDataConfig(image_size=config.image_size)
+        return cls(network.model, config, data, precision)
+
+    def synthesize_folder(
+        self, folder: Path, output: Path, target: str | None = None, samples: int = 0
+    ) -> tuple[str, Path]:
+        """Synthesise the contrast that a case folder lacks, NIfTI in, NIfTI out.
+
+        Args:
+            folder: A NIfTI file a contrast, named as BraTS names them; a file of the target is
+                not looked at.
+            output: File to write, .nii or .nii.gz, in the grid and header of the closest input.
+            target: As `choose_target`'s.
+            samples: As `synthesize`'s; the deviation goes to NAME_std.nii.gz, as float32.
+
+        Returns:
+            (target, file of the closest input).
+
+        Raises:
+            InputError: bad case, output or target.
+        """
+        found = find_scans(folder)
+        _check_output(output, found.values())
+        target = self.choose_target(set(found), target)
+        case = read_case(folder, list_inputs(target), percentiles=self.data.percentiles)
+        image, deviation = self.synthesize(case, target, samples)
+        reference = choose_reference(case, target)
+        write_nifti(output, restore_volume(image, case, reference), reference.header)
+        if deviation is not None:
+            header = reference.header.copy()
+            header.set_data_dtype("float32")
+            header.set_slope_inter(1, 0)
+            volume = restore_deviation(deviation, reference)
+            write_nifti(_name_deviation(output), volume, header)
+        return target, reference.path
 
     def choose_target(self, found: set[str], target: str | None = None) -> str:
         """The contrast to synthesise for a case.
@@ -181,3 +218,19 @@ def _place_as_stored(values: np.ndarray, reference: Scan) -> Volume:
     """An array on the canonical grid -> a volume on a scan's own."""
     stored = reference.stored
     return Volume(from_canonical(values, stored.affine), stored.affine, stored.unit)
+
+
+def _check_output(output: Path, inputs: Iterable[Path]) -> None:
+    """Refuse an output that is no NIfTI name or that is one of the case's own files."""
+    if not output.name.lower().endswith((".nii.gz", ".nii")) or output.is_dir():
+        raise InputError(f"--output {output}: expected a file name ending in .nii.gz or .nii")
+    taken = [path.resolve() for path in inputs]
+    for path in (output, _name_deviation(output)):
+        if path.resolve() in taken:
+            raise InputError(f"--output {path} is one of the inputs: choose another name")
+
+
+def _name_deviation(output: Path) -> Path:
+    """NAME.nii.gz -> NAME_std.nii.gz."""
+    suffix = output.name[len(output.name.lower().removesuffix(".gz").removesuffix(".nii")) :]
+    return output.with_name(output.name.removesuffix(suffix) + "_std" + suffix)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from keras_vaegan.config.networks import ModalityUNetConfig
 from keras_vaegan.systems.modality import presets
@@ -16,6 +17,9 @@ from keras_vaegan.systems.system import (
 )
 from keras_vaegan.weights.names import MODALITY_FILE
 
+if TYPE_CHECKING:
+    from keras_vaegan.interop.keras_h5.load import Network
+
 
 class ModalitySystem(System):
     """A missing MRI contrast from the others: one VAE U-Net on axial slices."""
@@ -23,6 +27,7 @@ class ModalitySystem(System):
     config_type = ModalityConfig
     network_types = (ModalityUNetConfig,)
     presets = (presets.modality_unet, presets.modality_unet_small)
+    command = "synthesize"
     weight_files = {"generator": MODALITY_FILE}
     options = {"target": "generator.target"}
 
@@ -44,7 +49,12 @@ class ModalitySystem(System):
 
         return evaluate_run(weights, data, options)
 
-    def open_export(self, file: Path, tile: int) -> Exportable:
+    def open_predictor(self, path: str | Path, **options: Any):
+        from keras_vaegan.systems.modality.synthesizer import Synthesizer
+
+        return Synthesizer.load(path, **options)
+
+    def open_export(self, network: Network, tile: int) -> Exportable:
         from keras_vaegan.systems.modality.export import open_synthesis
 
-        return open_synthesis(file)
+        return open_synthesis(network)

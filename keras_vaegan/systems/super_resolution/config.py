@@ -50,7 +50,8 @@ class SuperResolutionConfig(RunConfig):
             taken; 1 draws blindly, and on heads in black air mostly air.
         pixel_steps: Steps of the first stage, L1 alone.
         validation_images: Images held back.
-        optimizer: Adam; its schedule begins anew with the second stage.
+        optimizer: Adam; its schedule begins anew with the second stage, where a cosine falls to 0
+            at the run's end.
         adversarial_learning_rate: Both networks' rate at the start of the second stage.
         pixel_weight: Weight of L1 in the second stage (1 in the first).
         adversarial_weight: Weight of the relativistic adversarial loss.
@@ -106,11 +107,12 @@ class SuperResolutionConfig(RunConfig):
             return fields
         halving, schedule = fields.pop("halving_steps"), fields.pop("schedule")
         moved = ("learning_rate", "beta_1", "beta_2", "ema_decay")
+        first_stage = fields["pixel_steps"] or fields["steps"]
         fields["optimizer"] = {
             "kind": "OptimizerConfig",
             "epsilon": 1e-8,
             "halving_steps": halving if schedule == "halve" else 0,
-            "cosine_steps": fields["pixel_steps"] if schedule == "cosine" else 0,
+            "cosine_steps": first_stage if schedule == "cosine" else 0,
             **{name: fields.pop(name) for name in moved},
         }
         fields["generator"] = fields.pop("network")

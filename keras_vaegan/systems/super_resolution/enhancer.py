@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
-from keras_vaegan.config.networks import RRDBNetConfig
 from keras_vaegan.data.image import find_limits, image_to_unit, unit_to_image
 from keras_vaegan.errors import InputError
-from keras_vaegan.interop.keras_h5.load import load_network
+from keras_vaegan.interop.keras_h5.load import Network, load_network
+from keras_vaegan.systems.super_resolution.system import SuperResolutionSystem
 from keras_vaegan.systems.super_resolution.tiles import GRAIN, make_fade, plan_tiles, run_channels
 from keras_vaegan.weights.names import RRDBNET_FILE, find_weight_file
 
@@ -70,20 +71,23 @@ class Enhancer:
             InputError: no such file, or no RRDBNet of 1 or 3 channels in it.
         """
         network = load_network(find_weight_file(path, name=RRDBNET_FILE))
-        file, model, config = network.file, network.model, network.config
-        if not isinstance(config, RRDBNetConfig):
-            raise InputError(
-                f"{file} holds no RRDBNet: expected a file of `train --preset rrdbnet_x4` or "
-                "`convert esrgan`"
-            )
+        return cls.from_network(network, tile, overlap)
+
+    @classmethod
+    def from_network(
+        cls, network: Network, tile: int = DEFAULT_TILE, overlap: int | None = None
+    ) -> Enhancer:
+        """Take a network as its weight file tells it; otherwise as `load`."""
+        SuperResolutionSystem.check_network(network)
+        config: Any = network.config
         if config.channels not in (1, 3) or config.made_channels != config.channels:
             raise InputError(
-                f"{file} reads {config.channels} channels and gives {config.made_channels}: "
-                "expected 1 or 3, as many in as out"
+                f"{network.file} reads {config.channels} channels and gives "
+                f"{config.made_channels}: expected 1 or 3, as many in as out"
             )
         if overlap is None:
             overlap = min(DEFAULT_OVERLAP, tile // 8 // GRAIN * GRAIN) if tile else 0
-        return cls(model, config.scale, tile, overlap)
+        return cls(network.model, config.scale, tile, overlap)
 
     def enhance(self, image: np.ndarray, resize_back: bool = False) -> np.ndarray:
         """Enlarge one image; its channels pass the network as in `run_channels`.

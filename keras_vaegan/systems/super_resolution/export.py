@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import tensorflow as tf
 
 from keras_vaegan.data.preparation import images_to_unit, unit_to_images
-from keras_vaegan.interop.keras_h5.load import read_network_config
+from keras_vaegan.interop.keras_h5.load import Network
 from keras_vaegan.systems.graph import (
     IMAGES,
     MAPPED,
@@ -99,16 +97,16 @@ class EnhancementModule(tf.Module):
         )[1]
 
 
-def open_enhancement(file: Path, tile: int) -> Exportable:
+def open_enhancement(network: Network, tile: int) -> Exportable:
     """An RRDBNet as a graph: `System.open_export`."""
-    enhancer = Enhancer.load(file, tile)
+    enhancer = Enhancer.from_network(network, tile)
     tiles = f"tiles of {enhancer.tile} pixels" if enhancer.tile else "one piece"
     return Exportable(
-        file,
+        network.file,
         EnhancementModule(enhancer),
         f"Enlargement of images, x{enhancer.scale}",
         f"Makes images {enhancer.scale} times as large along each axis, in {tiles}.",
         f"{MAPPED} The network works on [0, 1]; its result is clipped and takes the way back.",
         ("Fine structure of an enlarged image is invented to look likely; it was not measured.",),
-        read_network_config(file),
+        network.config,
     )

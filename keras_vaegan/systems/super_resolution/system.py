@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from keras_vaegan.config.networks import RRDBNetConfig
 from keras_vaegan.systems.super_resolution import presets
@@ -16,6 +17,9 @@ from keras_vaegan.systems.system import (
 )
 from keras_vaegan.weights.names import RRDBNET_FILE
 
+if TYPE_CHECKING:
+    from keras_vaegan.interop.keras_h5.load import Network
+
 
 class SuperResolutionSystem(System):
     """Images enlarged by an RRDBNet, trained by L1 and then against a discriminator."""
@@ -23,6 +27,7 @@ class SuperResolutionSystem(System):
     config_type = SuperResolutionConfig
     network_types = (RRDBNetConfig,)
     presets = (presets.rrdbnet_x4, presets.rrdbnet_x4_small)
+    command = "enhance"
     weight_files = {"generator": RRDBNET_FILE}
 
     def build_trainer(self, config: SuperResolutionConfig):
@@ -46,7 +51,12 @@ class SuperResolutionSystem(System):
 
         return evaluate_run(weights, data, options)
 
-    def open_export(self, file: Path, tile: int) -> Exportable:
+    def open_predictor(self, path: str | Path, **options: Any):
+        from keras_vaegan.systems.super_resolution.enhancer import Enhancer
+
+        return Enhancer.load(path, **options)
+
+    def open_export(self, network: Network, tile: int) -> Exportable:
         from keras_vaegan.systems.super_resolution.export import open_enhancement
 
-        return open_enhancement(file, tile)
+        return open_enhancement(network, tile)

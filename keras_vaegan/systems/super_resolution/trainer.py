@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import keras
@@ -45,7 +46,9 @@ class SuperResolution(Trainer):
     def compile(self, g_optimizer=None, d_optimizer=None, **kwargs) -> None:
         """Set the two optimisers; those of the config where none is given."""
         config, rates = self.config, self.config.optimizer
-        second = make_schedule(rates, config.adversarial_learning_rate)
+        length = max(1, config.steps - config.pixel_steps)
+        anew = dataclasses.replace(rates, cosine_steps=length if rates.cosine_steps else 0)
+        second = make_schedule(anew, config.adversarial_learning_rate)
         staged = StagedRate(make_schedule(rates, rates.learning_rate), second, config.pixel_steps)
         self.g_optimizer = self.prepare_optimizer(
             g_optimizer or make_adam(rates, staged), self.generator.trainable_variables

@@ -25,8 +25,10 @@ from keras_vaegan.training.backend.tensorflow import (  # noqa: E402, F401
     count_replicas,
     draw_normal,
     find_own_rows,
+    fix_batch_size,
     gather_batch,
     move_averages,
     recompute,
+    sum_over_workers,
     take_own_part,
 )

@@ -103,6 +103,25 @@ def average_over_replicas(tensors: list) -> list:
     return context.all_reduce(tf.distribute.ReduceOp.MEAN, tensors)
 
 
+def sum_over_workers(value):
+    """Sum of a scalar over the replicas of all workers, inside a step."""
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def fix_batch_size(data, batch_size: int):
+    """Give a replica's tensors the static batch size that cutting the global batch lost.
+
+    Args:
+        data: Nested tensors (N, ...).
+        batch_size: Of the global batch.
+    """
+    if count_replicas() == 1:
+        return data
+    count = batch_size // count_replicas()
+    return tf.nest.map_structure(lambda part: tf.ensure_shape(part, (count, *part.shape[1:])), data)
+
+
 def gather_batch(images, num_views: int = 1):
     """(N, ...) of each replica -> (N * replicas, ...), the global batch, on all of them.
 
