@@ -50,19 +50,22 @@ class CycleGAN(Trainer):
 
     Args:
         config: The run.
+        g_target, g_source, d_source, d_target: Networks; built from the config where not given.
 
     Reference: Zhu et al. 2017 (CycleGAN), with System A's latent and multi-scale discriminators
     or System C's networks.
     """
 
-    def __init__(self, config: CycleGANConfig) -> None:
+    def __init__(
+        self, config: CycleGANConfig, g_target=None, g_source=None, d_source=None, d_target=None
+    ) -> None:
         super().__init__(config, "cyclegan")
         self.num_views = 1 + config.augmentation.copies  # equal parts of a batch
         self.parts = _seed_parts(config)
-        self.g_target = build_model(self.parts["g_target"])
-        self.g_source = build_model(self.parts["g_source"])
-        self.d_source = build_model(self.parts["d_source"])
-        self.d_target = build_model(self.parts["d_target"])
+        self.g_target = g_target or build_model(self.parts["g_target"])
+        self.g_source = g_source or build_model(self.parts["g_source"])
+        self.d_source = d_source or build_model(self.parts["d_source"])
+        self.d_target = d_target or build_model(self.parts["d_target"])
         self.g_target_ema = copy_model(self.g_target)
         self.g_source_ema = copy_model(self.g_source)
         self._latents = {id(g): find_latent_model(g) for g in (self.g_target, self.g_source)}

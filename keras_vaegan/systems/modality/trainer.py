@@ -35,13 +35,14 @@ class ModalitySynthesis(Trainer):
 
     Args:
         config: The run.
+        generator: The network; built from the config where not given.
 
     Reference: System B.
     """
 
-    def __init__(self, config: ModalityConfig) -> None:
+    def __init__(self, config: ModalityConfig, generator: keras.Model | None = None) -> None:
         super().__init__(config, "modality_synthesis")
-        self.generator = build_modality_unet(config.generator)
+        self.generator = generator or build_modality_unet(config.generator)
         for layer in self.generator.layers:  # statistics of the global batch
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = count_replicas() > 1
