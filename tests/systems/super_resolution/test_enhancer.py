@@ -166,7 +166,7 @@ def test_enhance_refuses_bad_input(files, tmp_path, capsys):
     cases = {
         ("--weights", tmp_path / "none.h5"): "none.h5",
         ("--weights", tmp_path / "empty"): "rrdbnet_weights.h5",
-        ("--weights", tmp_path / "run" / "g_target_weights.h5"): "no RRDBNet",
+        ("--weights", tmp_path / "run" / "g_target_weights.h5"): "expected RRDBNetConfig",
         ("--weights", files / "four.h5"): "reads 4 channels",
         ("--weights", files / "gray.h5", "--tile", 33): "tile 33",
         ("--weights", files / "gray.h5", "--overlap", 2): "overlap 2",
