@@ -1,1 +1,1 @@
-"""Reading, aligning and streaming images; phantoms. Knows neither models nor trainers."""
+"""Image and volume files, preparation, augmentation. Knows neither models nor trainers."""

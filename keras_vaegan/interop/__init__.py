@@ -1,1 +1,1 @@
-"""Weight files of other code: Keras `.h5` of any age, and ESRGAN checkpoints of PyTorch."""
+"""A network from its file alone: our own `.h5`, other code's of any Keras, ESRGAN checkpoints."""

@@ -42,7 +42,7 @@ def build_generator(config: VAEUNetConfig | None = None, **fields) -> keras.Mode
     Raises:
         InputError: the config refuses a value.
 
-    Reference: System A; skips on the coarse levels only are our reading (see README, design).
+    Reference: System A; skips on the coarse levels only are our reading (see docs/design.md).
     """
     config = resolve_config(VAEUNetConfig, config, fields)
     seeds = Seeds(config.seed + 1)

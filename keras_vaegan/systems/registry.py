@@ -1,6 +1,10 @@
-"""Every system by what it is asked for: a preset, a run's config, a network's config, a file.
+"""Every system by what it is asked for: a preset, a run's or a network's config, a command.
 
-A fourth system is a folder beside these and a line in `SYSTEMS`.
+A fourth system is a folder beside these and a line in `SYSTEMS`. Outside, only what must be known
+without a system names it: a network of its own (`config/networks.py`, `models/build.py`), the
+names of its weight files (`weights/names.py`), the config of its preparation (`weights/record.py`),
+options of its own (`commands/train.py`), figures that its report compares
+(`evaluation/report.py`), its command, and public names (`__init__.py`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Learning rates as functions of the optimiser's own step count, which a run's state holds."""
+"""Learning rates as functions of the optimiser's own step count, which a run's state holds.
+
+The one that falls when validations stop to improve is `callbacks.PlateauRate`.
+"""
 
 from __future__ import annotations
 

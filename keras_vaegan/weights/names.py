@@ -1,4 +1,8 @@
-"""The published names of the weight files, and which file a path means."""
+"""The published names of the weight files, and which file a path means.
+
+Files are found without any system, so a new system's names are written here, and its `System`
+takes them; `SINGLE_FILES` lists those whose network needs no direction.
+"""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class TranslationResult:
     """Figures and pictures of one evaluation.
 
     Attributes:
-        metrics: JSON-ready figures, keyed as DESIGN.md's `metrics.json`.
+        metrics: JSON-ready figures, as `metrics.json` holds them.
         images: By domain ("mri", "ct"): input, translation, cycle and honest cycle, each
             (N, S, S, C) float32 in [0, 1].
         pairs: (index into mri, index into ct) of images of the same anatomy, or None.
