@@ -12,6 +12,7 @@ import pytest
 import keras_vaegan
 from keras_vaegan.__main__ import COMMANDS
 from keras_vaegan.commands import shell
+from keras_vaegan.systems.registry import PRESETS
 
 PAGES = (
     "README.md",
@@ -124,6 +125,11 @@ def test_every_command_and_option_is_explained(repository):
             if isinstance(kind, type) and kind.__module__ == module.__name__:
                 for field in set(fields) - {"config"}:
                     assert f"--{field.replace('_', '-')}" in section[1], f"{name} {field}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/commands.md"])
+def test_every_preset_is_named(repository, page):
+    assert set(PRESETS) <= set(INLINE.findall(BLOCK.sub("", read(repository, page))))
 
 
 def test_the_citation_is_of_this_version(repository):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,13 @@ def test_a_file_gives_options_and_flags_win(capsys, tmp_path):
     config = print_config(capsys, "--config", path, "--steps", 8)
     assert config["steps"] == 8 and config["recompute"]
     assert config["losses"]["cycle_weight"] == 3 and config["data"]["align"] == "none"
+    assert not print_config(capsys, "--config", path, "--no-recompute")["recompute"]
+
+
+def test_the_help_names_every_preset(capsys):
+    assert train.main(["--help"]) == 0
+    named = set(re.findall(r"\w+", capsys.readouterr().out))
+    assert set(PRESETS) <= named
 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: type(system).__name__)

@@ -14,12 +14,14 @@ from keras_vaegan.config.data import DataConfig
 from keras_vaegan.config.networks import ResnetGeneratorConfig, RRDBNetConfig, VAEUNetConfig
 from keras_vaegan.data.image import list_images, read_image
 from keras_vaegan.export.saved_model import export_saved_model, open_network
+from keras_vaegan.interop.keras_h5 import load
 from keras_vaegan.models.resnet import build_resnet_generator
 from keras_vaegan.models.rrdbnet import build_rrdbnet
 from keras_vaegan.models.vae_unet import build_generator
 from keras_vaegan.systems.cyclegan.translator import Translator
 from keras_vaegan.systems.registry import get_preset
 from keras_vaegan.systems.super_resolution.enhancer import Enhancer
+from keras_vaegan.weights.h5_file import read_weight_file
 from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 from keras_vaegan.weights.manifest import compute_sha256
 from keras_vaegan.weights.record import WeightsRecord
@@ -65,13 +67,16 @@ def exported(tmp_path_factory):
     return file, tf.saved_model.load(str(folder / "model")), folder / "model"
 
 
-def test_a_generator_without_latent(tmp_path):
-    """A ResNet: no signature for samples, batches of any size."""
+def test_a_generator_without_latent(tmp_path, monkeypatch):
+    """A ResNet: no signature for samples, batches of any size; its file is read once."""
+    read = []
+    monkeypatch.setattr(load, "read_weight_file", lambda p: read.append(p) or read_weight_file(p))
     config = ResnetGeneratorConfig(32, filters=(4, 8), num_residual_blocks=1)
     model = build_resnet_generator(config)
     record = WeightsRecord(config, dataclasses.replace(make_record().data, align="none"))
     save_legacy_h5(model, tmp_path / "g_source_weights.h5", record)
     network = open_network(tmp_path, "ct2mri")
+    assert read == [network.file] and network.config == config
     assert not any("uncertainty" in name for name in network.module.make_signatures())
     images = np.stack([make_image((40, 52), "float32") * scale for scale in (1, 2, 3)])[..., None]
     made = network.module.translate(tf.constant(images))["translation"].numpy()
