@@ -182,7 +182,8 @@ class System:
             OtherNetworkError: it is another's.
         """
         if not isinstance(network.config, cls.network_types):
-            held = type(network.config).__name__ if network.config else "model of other code"
+            name = type(network.config).__name__
+            held = f"network of {name}" if network.config else "model of other code"
             expected = " or ".join(kind.__name__ for kind in cls.network_types)
             raise OtherNetworkError(
                 f"{network.file} holds a {held}: expected {expected}; choose another file",

@@ -10,6 +10,7 @@ from keras_vaegan.data.brats import Case, find_scans, read_case
 from keras_vaegan.data.intensity import find_brain, find_percentiles, normalize_volumes
 from keras_vaegan.data.nifti import read_nifti
 from keras_vaegan.data.volume import to_canonical
+from keras_vaegan.interop.keras_h5.load import load_network
 from keras_vaegan.models.modality_unet import build_modality_unet
 from keras_vaegan.systems.modality.export import open_synthesis
 from keras_vaegan.systems.modality.slices import list_inputs
@@ -84,7 +85,7 @@ def test_volumes_are_the_python_paths(tmp_path, target):
     chosen = "t1ce" if target == "any" else target
     volumes = make_volumes(chosen)
     expected = run_python(file, chosen, volumes)
-    signatures = open_synthesis(file).module.make_signatures()
+    signatures = open_synthesis(load_network(file)).module.make_signatures()
     made = signatures["synthesize_t1ce" if target == "any" else "synthesize"](
         **{name: tf.constant(values) for name, values in volumes.items()}
     )["synthesis"]
@@ -99,7 +100,8 @@ def test_volumes_are_the_python_paths(tmp_path, target):
 
 
 def test_the_graph_refuses(tmp_path):
-    network = open_synthesis(write_network(tmp_path / "modality_unet_weights.h5", "flair"))
+    file = write_network(tmp_path / "modality_unet_weights.h5", "flair")
+    network = open_synthesis(load_network(file))
     tf.saved_model.save(network.module, str(tmp_path / "m"), network.module.make_signatures())
     run = tf.saved_model.load(str(tmp_path / "m")).signatures["synthesize"]
     assert "percentile" in network.intensities and network.title
@@ -138,7 +140,7 @@ def test_a_real_case(tmp_path, real_data):
         for name, path in find_scans(folder).items()
         if name != "flair"
     }
-    run = open_synthesis(file).module.make_signatures()["synthesize"]
+    run = open_synthesis(load_network(file)).module.make_signatures()["synthesize"]
     answer = run(**{n: tf.constant(np.float32(v)) for n, v in volumes.items()})["synthesis"]
     scale = kept.high - kept.low
     np.testing.assert_allclose(answer / scale, expected / scale, atol=1e-4)
