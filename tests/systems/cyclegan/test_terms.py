@@ -52,7 +52,7 @@ def test_values_have_their_closed_forms():
         ({"ssim_weight": 1.0}, {"same": None, "latents": []}, {"adversarial", "cycle", "ssim"}),
         ({"anchor_weight": 1.0}, {"latents": []}, {"adversarial", "cycle", "anchor", "identity"}),
     ],
-    ids=str,
+    ids=["plain", "latent", "ssim", "start"],
 )
 def test_what_has_no_weight_is_no_term(losses, changes, expected):
     config = CycleGANConfig(losses=LossConfig(**losses))
