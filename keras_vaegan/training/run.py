@@ -91,9 +91,6 @@ def _fit(
     options = tf.data.Options()
     policy = tf.data.experimental.AutoShardPolicy.DATA  # each worker computes its rows of a batch
     options.experimental_distribute.auto_shard_policy = policy
-    if tf.distribute.has_strategy():
-        # Keras takes a batch off a distributed stream to see its shape: one that comes again.
-        stream = stream.take(1).concatenate(stream)
     callbacks = [limit, recorder]
     done = recorder.history[-1]["epoch"] if recorder.history else 0
     if is_chief():

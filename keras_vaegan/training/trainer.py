@@ -138,6 +138,9 @@ class Trainer(keras.Model):
             self._compiled[id(network)] = compile_inference(network)
         return self._compiled[id(network)](images)
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
+        """Everything is built. Keras's own reduces a batch to see its shape: two workers' fails."""
+
     # -- state -------------------------------------------------------------------------------------
 
     def state_parts(self) -> dict:

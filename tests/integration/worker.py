@@ -9,6 +9,7 @@ TF_CONFIG in the environment it is one of several workers, with LOGICAL_CPUS=2 i
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -25,7 +26,11 @@ def main(families: list[str], folder: Path, data: str, options: list[str]) -> in
 
     from keras_vaegan.commands import train
     from keras_vaegan.systems.registry import PRESETS
+    from keras_vaegan.training import distribution
     from keras_vaegan.training.callbacks import StopOnSignalOrLimit
+
+    # Several workers are set up once a process, however many families train.
+    distribution.make_strategy = functools.cache(distribution.make_strategy)
 
     if os.environ.get("LOGICAL_CPUS"):
         import tensorflow as tf
