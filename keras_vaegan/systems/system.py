@@ -11,7 +11,6 @@ from keras_vaegan.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
-    import tensorflow as tf
 
     from keras_vaegan.interop.keras_h5.load import Network
     from keras_vaegan.training.callbacks import PlateauRate
@@ -54,8 +53,11 @@ class TrainingData:
     description: str
     plateau: PlateauRate | None = None
 
-    def make_stream(self, config: Any, done: int) -> tf.data.Dataset:
-        """Endless stream of global batches from step `done` on."""
+    def read_batch(self, step: int) -> tuple[np.ndarray, ...]:
+        """The global batch of a step: a function of the run's seed and the step alone.
+
+        Any thread may call it.
+        """
         raise NotImplementedError
 
     def validate(self, trainer: Any) -> Validation:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import keras
-import tensorflow as tf
-
+from keras_vaegan.training.backend import make_run_callbacks, make_stream
 from keras_vaegan.training.callbacks import RunRecorder, StopOnSignalOrLimit
 from keras_vaegan.training.distribution import check_global_batch, is_chief
 from keras_vaegan.training.run_folder import write_run_config
@@ -47,7 +46,7 @@ def train_run(
     samples = system.load_data(config, data, out, resume)
     if epochs:
         config = dataclasses.replace(config, steps=epochs * samples.one_pass)
-    check_global_batch(config.batch_size, tf.distribute.get_strategy())
+    check_global_batch(config.batch_size)
     trainer = system.build_trainer(config)
     past = load_run_state(trainer, out / "state") if resume else {}
     if is_chief():
@@ -71,7 +70,7 @@ def train_run(
                 continue
             trainer.set_stage(stage)
             limit.steps = end
-            stream = samples.make_stream(config, done)
+            stream = make_stream(samples.read_batch, done)
             _fit(trainer, stream, limit, recorder, end - done, every)
             done = recorder.history[-1]["step"]
     final = recorder.history[-1]
@@ -81,22 +80,19 @@ def train_run(
 
 def _fit(
     trainer: Trainer,
-    stream: tf.data.Dataset,
+    stream: Iterable,
     limit: StopOnSignalOrLimit,
     recorder: RunRecorder,
     steps: int,
     every: int,
 ) -> None:
     """Train `steps` more, from the recorder's last epoch; `every` steps are validated, an epoch."""
-    options = tf.data.Options()
-    policy = tf.data.experimental.AutoShardPolicy.DATA  # each worker computes its rows of a batch
-    options.experimental_distribute.auto_shard_policy = policy
-    callbacks = [limit, recorder]
+    callbacks: list[Any] = [limit, recorder]
     done = recorder.history[-1]["epoch"] if recorder.history else 0
     if is_chief():
-        callbacks.append(keras.callbacks.TensorBoard(str(recorder.folder / "logs")))
+        callbacks += make_run_callbacks(recorder.folder)
     trainer.fit(
-        stream.with_options(options),
+        stream,
         epochs=done + math.ceil(steps / every),
         shuffle=False,
         verbose=("auto" if sys.stdout.isatty() else 2) if is_chief() else 0,

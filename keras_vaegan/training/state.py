@@ -115,13 +115,17 @@ def _read_state(path: Path, variables: dict) -> tuple[dict[str, np.ndarray], dic
 def _read_variable(group: h5py.Group, name: str, variable: Any, path: Path) -> np.ndarray:
     """Read one value in its own dtype."""
     dataset = find_dataset(group, name, path)
-    received = (dataset.attrs["dtype"], dataset.shape)
+    saved = dataset.attrs["dtype"]
+    if {saved, variable.dtype} == {"int32", "int64"}:  # counters: Keras backends differ in width
+        saved = variable.dtype
+    received = (saved, dataset.shape)
     expected = (variable.dtype, tuple(variable.shape))
     if received != expected:
         raise InputError(
             f"{path}: {name!r} has (dtype, shape) {received}: expected {expected}; resume with "
             "the run's own settings"
         )
-    array = dataset[()]
-    dtype = np.dtype(variable.dtype)
-    return np.asarray(array).view(dtype) if array.dtype != dtype else np.asarray(array)
+    array, dtype = np.asarray(dataset[()]), np.dtype(variable.dtype)
+    if array.dtype.kind == dtype.kind == "i":
+        return array.astype(dtype)
+    return array.view(dtype) if array.dtype != dtype else array

@@ -9,7 +9,12 @@ import keras
 import numpy as np
 
 from keras_vaegan.config.run import OptimizerConfig
-from keras_vaegan.training.backend import compile_inference, fix_batch_size, sum_over_workers
+from keras_vaegan.training.backend import (
+    StepRunner,
+    compile_inference,
+    fix_batch_size,
+    sum_over_workers,
+)
 from keras_vaegan.training.distribution import (
     dtype_policy,
     is_multi_worker,
@@ -19,7 +24,7 @@ from keras_vaegan.training.distribution import (
 from keras_vaegan.training.means import RunningMeans
 
 
-class Trainer(keras.Model):
+class Trainer(StepRunner, keras.Model):
     """A `keras.Model` whose step is a pure function of its state and its batch.
 
     A subclass has `update(batch) -> logs`, which changes its networks, names what its state
@@ -33,7 +38,7 @@ class Trainer(keras.Model):
     def __init__(self, config: Any, name: str) -> None:
         super().__init__(name=name)
         self.config = config
-        self.trained_steps = self._add_scalar("trained_steps", "int64")
+        self.trained_steps = self._add_scalar("trained_steps", "int32")
         self._votes = is_multi_worker()
         self.stop_requested: Any = self._add_scalar("stop_requested") if self._votes else None
         self.stop_decided: Any = self._add_scalar("stop_decided") if self._votes else None
@@ -137,9 +142,6 @@ class Trainer(keras.Model):
         if id(network) not in self._compiled:
             self._compiled[id(network)] = compile_inference(network)
         return self._compiled[id(network)](images)
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
-        """Everything is built. Keras's own reduces a batch to see its shape: two workers' fails."""
 
     # -- state -------------------------------------------------------------------------------------
 

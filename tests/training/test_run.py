@@ -58,9 +58,8 @@ class Numbers:
         self.scores, self.plateau = iter(scores), plateau
         self.on_validation = lambda trainer: None
 
-    def make_stream(self, config, done: int) -> tf.data.Dataset:
-        numbers = tf.data.Dataset.range(done, 10**6)
-        return numbers.map(lambda n: tf.fill((config.batch_size,), tf.cast(n, tf.float32)))
+    def read_batch(self, step: int) -> tuple[np.ndarray]:
+        return (np.full((2,), step, "float32"),)
 
     def validate(self, trainer) -> Validation:
         self.on_validation(trainer)

@@ -15,12 +15,11 @@ from keras_vaegan.data.image import image_to_unit, list_images
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.cyclegan.config import CycleGANConfig
 from keras_vaegan.systems.cyclegan.evaluation import draw_translation_grid, evaluate_translation
-from keras_vaegan.systems.cyclegan.images import load_images, make_unpaired_dataset
+from keras_vaegan.systems.cyclegan.images import UnpairedSampler, load_images
 from keras_vaegan.systems.system import TrainingData, Validation
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
 
     from keras_vaegan.systems.cyclegan.trainer import CycleGAN
 
@@ -33,20 +32,17 @@ class TrainingImages(TrainingData):
     """A run's images, decoded. A pass is one over the larger domain.
 
     Attributes:
-        mri, ct: Training images (N, S, S, C), uint8 or uint16.
+        sampler: Deals the training images.
         held_mri, held_ct: Those held back, float32 in [0, 1].
     """
 
-    mri: np.ndarray
-    ct: np.ndarray
+    sampler: UnpairedSampler
     held_mri: np.ndarray
     held_ct: np.ndarray
 
-    def make_stream(self, config: CycleGANConfig, done: int) -> tf.data.Dataset:
-        """Endless stream of unpaired batches from step `done` on."""
-        return make_unpaired_dataset(
-            self.mri, self.ct, config.batch_size, config.seed, config.data, done
-        )
+    def read_batch(self, step: int) -> tuple[np.ndarray, ...]:
+        """(source, target) of a step, unpaired."""
+        return self.sampler.read_batch(step)
 
     def validate(self, trainer: CycleGAN) -> Validation:
         """Validate both directions on the held-back images.
@@ -82,8 +78,9 @@ def load_training_images(config: CycleGANConfig, data: Path) -> TrainingImages:
     return TrainingImages(
         one_pass=max(map(len, kept.values())) // config.batch_size,
         description=f"{len(kept['MRI'])} MRI and {len(kept['CT'])} CT images",
-        mri=kept["MRI"],
-        ct=kept["CT"],
+        sampler=UnpairedSampler(
+            kept["MRI"], kept["CT"], config.batch_size, config.seed, config.data
+        ),
         held_mri=held["MRI"],
         held_ct=held["CT"],
     )

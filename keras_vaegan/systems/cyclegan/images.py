@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from keras_vaegan.data.image import list_images, read_image
 from keras_vaegan.data.preparation import fit_images
 from keras_vaegan.errors import InputError
 from keras_vaegan.kernels import call_compiled
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 PAIRED_SHARE = 0.9
 
@@ -75,19 +72,12 @@ def load_test_sets(root: str | Path, config: DataConfig, limit: int | None = Non
     return sets
 
 
-def make_unpaired_dataset(
-    source_images: np.ndarray,
-    target_images: np.ndarray,
-    batch_size: int,
-    seed: int,
-    config: DataConfig,
-    start_step: int = 0,
-) -> tf.data.Dataset:
-    """Stream unpaired batches without end.
+class UnpairedSampler:
+    """Unpaired batches by step.
 
     Each domain is dealt in passes; a pass is a permutation that depends on the seed, the domain
     and the pass's number alone, so that any step can be reached without replaying the earlier
-    ones.
+    ones, and by any thread.
 
     Args:
         source_images: (N, S, S, C) uint8 or uint16.
@@ -95,42 +85,54 @@ def make_unpaired_dataset(
         batch_size: Images per domain and step.
         seed: Seed of the order.
         config: Its `value_range` is that of the batches.
-        start_step: Steps to skip.
-
-    Returns:
-        Dataset of (source, target), each (batch_size, S, S, C) float32 in the value range.
     """
-    import tensorflow as tf
 
-    low, high = VALUE_RANGES[config.value_range]
+    def __init__(
+        self,
+        source_images: np.ndarray,
+        target_images: np.ndarray,
+        batch_size: int,
+        seed: int,
+        config: DataConfig,
+    ) -> None:
+        self.domains = (source_images, target_images)
+        self.batch_size, self.seed = batch_size, seed
+        self.limits = VALUE_RANGES[config.value_range]
+        self._permute = lru_cache(maxsize=8)(self._permute)  # type: ignore[method-assign]
 
-    def stream(images: np.ndarray, domain: int) -> tf.data.Dataset:
-        size = len(images)
-        scale = (high - low) / np.iinfo(images.dtype).max
-        with tf.device("CPU"):
-            store = tf.constant(images)
-
-        def pick(position):
-            number, offset = position // size, position % size
-            key = tf.stack([tf.constant(seed, tf.int64), 2 * number + domain])
-            return tf.random.experimental.index_shuffle(offset, key, size - 1)
-
-        def gather(indices):
-            batch = tf.gather(store, indices)
-            batch.set_shape((batch_size, *images.shape[1:]))
-            return tf.cast(batch, tf.float32) * scale + low
-
-        positions = tf.data.Dataset.range(start_step * batch_size, np.iinfo(np.int64).max)
-        return (
-            positions.map(pick)
-            .batch(batch_size, drop_remainder=True)
-            .map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+    def read_batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """(source, target) of a step, each (batch_size, S, S, C) float32 in the value range."""
+        source, target = (
+            scale_images(images[indices], self.limits)
+            for images, indices in zip(self.domains, self.read_indices(step), strict=True)
         )
+        return source, target
 
-    both = tf.data.Dataset.zip((stream(source_images, 0), stream(target_images, 1)))
-    options = tf.data.Options()
-    options.autotune.enabled = True
-    return both.with_options(options).prefetch(tf.data.AUTOTUNE)
+    def read_indices(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Which images of each domain a step has, each (batch_size,) int32."""
+        positions = range(step * self.batch_size, (step + 1) * self.batch_size)
+        source, target = (
+            np.array([self._find(domain, position) for position in positions], "int32")
+            for domain in range(2)
+        )
+        return source, target
+
+    def _find(self, domain: int, position: int) -> int:
+        """The image at a position of a domain's endless stream."""
+        number, offset = divmod(position, len(self.domains[domain]))
+        return self._permute(domain, number)[offset]
+
+    def _permute(self, domain: int, number: int) -> np.ndarray:
+        """The order of a pass."""
+        generator = np.random.default_rng([self.seed, domain, number])
+        return generator.permutation(len(self.domains[domain]))
+
+
+def scale_images(images: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """Integers over the whole range of their type -> float32 from the lower to the upper limit."""
+    low, high = limits
+    scale = np.float32((high - low) / np.iinfo(images.dtype).max)
+    return images.astype("float32") * scale + np.float32(low)
 
 
 def _prepare(path: Path, config: DataConfig, partner: Path | None) -> np.ndarray:

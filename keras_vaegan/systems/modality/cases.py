@@ -1,4 +1,4 @@
-"""Cases read once into memory-mapped files, and their slices as a stream of batches."""
+"""Cases read once into memory-mapped files, and their slices as batches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,9 +19,6 @@ from keras_vaegan.errors import InputError
 from keras_vaegan.files import atomic_path
 from keras_vaegan.systems.modality.config import ModalityConfig
 from keras_vaegan.systems.modality.slices import cut_window, encode_inputs, plan_windows
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 VERSION = 1
 LEVELS = 65_534  # uint16: 0 is outside the brain, 1 to 65,535 are [0, 1]
@@ -80,42 +76,12 @@ def cache_cases(folders: list[Path], cache: Path, config: ModalityDataConfig) ->
     return cases
 
 
-def make_slice_dataset(
-    cases: list[CachedCase], config: ModalityConfig, start_step: int = 0
-) -> tf.data.Dataset:
-    """Stream training batches without end.
+class SliceSampler:
+    """The training samples by position: which slice, window, target and variation.
 
     A pass is a permutation of all slices that depends on the seed and the pass's number alone,
     and what is random of a sample on the seed and its position, so that any step can be reached
-    without replaying the earlier ones.
-
-    Args:
-        cases: Training cases.
-        config: The run.
-        start_step: Steps to skip.
-
-    Returns:
-        Dataset of (inputs, target, brain): (B, S, S, channels), (B, S, S, 1) and (B, S, S, 1),
-        float32 in [0, 1].
-    """
-    import tensorflow as tf
-
-    size, batch = config.data.image_size, config.batch_size
-    sampler = SliceSampler(cases, config)
-    shapes = [(batch, size, size, depth) for depth in (config.generator.channels, 1, 1)]
-
-    def read(step):
-        parts = tf.numpy_function(sampler.read_batch, [step], [tf.float32] * 3)
-        for part, shape in zip(parts, shapes, strict=True):
-            part.set_shape(shape)
-        return tuple(parts)
-
-    steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max // batch)
-    return steps.map(read, num_parallel_calls=2).prefetch(2)
-
-
-class SliceSampler:
-    """The training samples by position: which slice, window, target and variation.
+    without replaying the earlier ones, and by any thread.
 
     Args:
         cases: Training cases.
@@ -137,9 +103,14 @@ class SliceSampler:
         return len(self.table)
 
     def read_batch(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The batch of a step: (inputs, target, brain) as `make_slice_dataset`."""
+        """The batch of a step.
+
+        Returns:
+            (inputs, target, brain): (B, S, S, channels), (B, S, S, 1) and (B, S, S, 1), float32 in
+            [0, 1].
+        """
         size = self.config.batch_size
-        samples = [self.read_sample(int(step) * size + offset) for offset in range(size)]
+        samples = [self.read_sample(step * size + offset) for offset in range(size)]
         inputs, target, brain = map(np.stack, zip(*samples, strict=True))
         return inputs, target, brain
 

@@ -20,7 +20,6 @@ from keras_vaegan.systems.modality.cases import (
     CachedCase,
     SliceSampler,
     cache_cases,
-    make_slice_dataset,
     to_unit,
 )
 from keras_vaegan.systems.modality.config import ModalityConfig
@@ -35,8 +34,6 @@ from keras_vaegan.systems.system import TrainingData, Validation
 from keras_vaegan.training.callbacks import PlateauRate
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from keras_vaegan.systems.modality.trainer import ModalitySynthesis
 
 VALIDATION_SLICES = 64
@@ -51,19 +48,19 @@ class TrainingCases(TrainingData):
 
     Attributes:
         split: Names of the cases by part.
-        cases: Training cases.
+        sampler: Deals the training slices.
         held: Validation cases.
         image_size: Side of a slice in pixels.
     """
 
     split: dict[str, list[str]]
-    cases: list[CachedCase]
+    sampler: SliceSampler
     held: list[CachedCase]
     image_size: int
 
-    def make_stream(self, config: ModalityConfig, done: int) -> tf.data.Dataset:
-        """Endless stream of slices from step `done` on."""
-        return make_slice_dataset(self.cases, config, done)
+    def read_batch(self, step: int) -> tuple[np.ndarray, ...]:
+        """(inputs, target, brain) of a step."""
+        return self.sampler.read_batch(step)
 
     @cached_property
     def held_slices(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -121,7 +118,8 @@ def load_training_cases(
         cache_cases([folders[name] for name in split[part]], out / "cache", config.data)
         for part in PARTS[:2]
     )
-    one_pass = len(SliceSampler(cases, config)) // config.batch_size
+    sampler = SliceSampler(cases, config)
+    one_pass = len(sampler) // config.batch_size
     if not one_pass:
         raise InputError(
             f"{data} leaves less than {config.batch_size} slices to train on: expected a batch; "
@@ -132,7 +130,7 @@ def load_training_cases(
         description=", ".join(f"{len(split[part])} {part}" for part in PARTS) + " cases",
         plateau=PlateauRate(config.plateau_patience, otherwise="l1"),
         split=split,
-        cases=cases,
+        sampler=sampler,
         held=held,
         image_size=config.data.image_size,
     )

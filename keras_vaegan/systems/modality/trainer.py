@@ -31,7 +31,7 @@ class ModalitySynthesis(Trainer):
     """Make a missing MRI contrast from the others.
 
     A batch is (inputs, target, brain), each (N, S, S, C) float32 in [0, 1], as
-    `make_slice_dataset` gives it; without `brain`, every pixel that is not 0 in all inputs counts.
+    `SliceSampler` gives it; without `brain`, every pixel that is not 0 in all inputs counts.
 
     Args:
         config: The run.

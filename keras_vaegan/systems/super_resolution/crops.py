@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,9 +20,6 @@ from keras_vaegan.data.image import SUFFIXES, select_images, to_channels
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig
 from keras_vaegan.systems.super_resolution.degradation import degrade
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 
 def find_pictures(data: str | Path, test: bool = False) -> dict[str, list[Path]]:
@@ -73,62 +70,50 @@ def load_pictures(
     return load_files(paths, lambda path: _prepare(path, channels, smallest))
 
 
-def make_crop_dataset(
-    images: list[np.ndarray], config: SuperResolutionConfig, start_step: int = 0
-) -> tf.data.Dataset:
-    """Stream batches of crops without end.
+class CropSampler:
+    """Batches of (low-resolution, true) crops by step.
 
     Every image is visited once a pass, in an order that depends on the seed and the pass alone;
-    place, mirroring, turning and degradation of crop number k depend on the seed and k alone.
+    place, mirroring, turning and degradation of crop number k depend on the seed and k alone. So
+    any step can be reached without replaying the earlier ones, and by any thread.
 
     Args:
         images: (H, W, C) uint8 or uint16 of one type, sides at least `config.crop_size`.
         config: The run.
-        start_step: Steps to skip.
-
-    Returns:
-        Dataset of (low, high): (batch_size, patch_size, patch_size, C) and (batch_size,
-        crop_size, crop_size, C) float32 in [0, 1].
     """
-    import tensorflow as tf
 
-    side, channels, count = config.crop_size, images[0].shape[-1], len(images)
-    with tf.device("CPU"):
-        store = tf.constant(np.concatenate([image.ravel() for image in images]))
-    sizes = np.array([image.shape[:2] for image in images], "int64")
-    starts = np.cumsum([0] + [image.size for image in images[:-1]]).astype("int64")
-    scale = 1.0 / np.iinfo(images[0].dtype).max
-    steps = tf.range(side, dtype=tf.int64)
+    def __init__(self, images: list[np.ndarray], config: SuperResolutionConfig) -> None:
+        self.images, self.config = images, config
+        self._permute = lru_cache(maxsize=4)(
+            lambda number: np.random.default_rng([config.seed, number, 0]).permutation(len(images))
+        )
 
-    def cut(image, place):
-        """One crop as (side, side, C) float32, by its pixels' places in the flat store."""
-        height, width = tf.unstack(tf.gather(sizes, image))
-        top = tf.cast(place[0] * tf.cast(height - side + 1, tf.float32), tf.int64)
-        left = tf.cast(place[1] * tf.cast(width - side + 1, tf.float32), tf.int64)
-        pixels = (top + steps)[:, None] * width + (left + steps)[None, :]
-        index = pixels[..., None] * channels + tf.range(channels, dtype=tf.int64)
-        return tf.cast(tf.gather(store, tf.gather(starts, image) + index), tf.float32) * scale
+    def read_batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """The batch of a step.
 
-    def make(position):
-        key = tf.stack([tf.constant(config.seed, tf.int64), position // count])
-        image = tf.random.experimental.index_shuffle(position % count, key, count - 1)
-        seed = tf.stack([tf.constant(config.seed, tf.int64), position])
-        seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
-        places = tf.random.stateless_uniform((config.crop_candidates, 2), seeds[0])
-        crops = tf.stack([cut(image, places[k]) for k in range(config.crop_candidates)])
-        contrast = tf.math.reduce_variance(crops, axis=(1, 2, 3))
-        high = _turn(crops[tf.argmax(contrast)], seeds[1])
-        low = degrade(high, config.generator.scale, config.degradation, seeds[2])
-        high.set_shape((side, side, channels))
-        low.set_shape((config.patch_size, config.patch_size, channels))
-        return low, high
+        Returns:
+            (low, high): (batch_size, patch_size, patch_size, C) and (batch_size, crop_size,
+            crop_size, C) float32 in [0, 1].
+        """
+        size = self.config.batch_size
+        low, high = zip(*map(self.read_crop, range(step * size, (step + 1) * size)), strict=True)
+        return np.stack(low), np.stack(high)
 
-    positions = tf.data.Dataset.range(start_step * config.batch_size, np.iinfo(np.int64).max)
-    return (
-        positions.map(make, num_parallel_calls=tf.data.AUTOTUNE)
-        .batch(config.batch_size, drop_remainder=True)
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    def read_crop(self, position: int) -> tuple[np.ndarray, np.ndarray]:
+        """The crop at a position of the endless stream, and its low-resolution input."""
+        number, offset = divmod(position, len(self.images))
+        image = self.images[self._permute(number)[offset]]
+        generator = np.random.default_rng([self.config.seed, position, 1])
+        candidates = [self._cut(image, generator) for _ in range(self.config.crop_candidates)]
+        high = _turn(max(candidates, key=np.var), generator)
+        return degrade(high, self.config.generator.scale, self.config.degradation, generator), high
+
+    def _cut(self, image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """A square of an image at a random place, float32 in [0, 1]."""
+        side = self.config.crop_size
+        top, left = (generator.integers(length - side + 1) for length in image.shape[:2])
+        window = image[top : top + side, left : left + side]
+        return window.astype("float32") / np.iinfo(image.dtype).max
 
 
 def centre_crops(images: list[np.ndarray], side: int, multiple: int) -> np.ndarray:
@@ -157,11 +142,9 @@ def _prepare(path: Path, channels: int, smallest: int) -> np.ndarray:
     return np.pad(image, (*pads, (0, 0)), mode="symmetric") if any(lacks) else image
 
 
-def _turn(image, seed):
+def _turn(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """One of the eight mirrorings and quarter turns of (S, S, C)."""
-    import tensorflow as tf
-
-    turns = tf.random.stateless_uniform((3,), seed) < 0.5
-    image = tf.where(turns[0], image[:, ::-1], image)
-    image = tf.where(turns[1], image[::-1], image)
-    return tf.where(turns[2], tf.transpose(image, (1, 0, 2)), image)
+    across, down, turn = generator.uniform(size=3) < 0.5
+    image = image[:, ::-1] if across else image
+    image = image[::-1] if down else image
+    return np.ascontiguousarray(image.transpose(1, 0, 2) if turn else image)

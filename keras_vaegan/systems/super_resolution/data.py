@@ -13,17 +13,15 @@ from keras_vaegan.data.folders import hold_back
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig
 from keras_vaegan.systems.super_resolution.crops import (
+    CropSampler,
     centre_crops,
     find_pictures,
     load_pictures,
-    make_crop_dataset,
 )
 from keras_vaegan.systems.super_resolution.evaluation import draw_enlargements, evaluate_enlargement
 from keras_vaegan.systems.system import TrainingData, Validation
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from keras_vaegan.systems.super_resolution.trainer import SuperResolution
 
 VALIDATION_SIDE = 256
@@ -38,16 +36,16 @@ class TrainingPictures(TrainingData):
     whose aim is texture and not PSNR, are the run folder's own.
 
     Attributes:
-        images: Training images, each (H, W, C), uint8 or uint16.
-        held: (N, S, S, C) of the same type, or None for no validation.
+        sampler: Cuts the training images.
+        held: (N, S, S, C) of the images' type, or None for no validation.
     """
 
-    images: list[np.ndarray]
+    sampler: CropSampler
     held: np.ndarray | None
 
-    def make_stream(self, config: SuperResolutionConfig, done: int) -> tf.data.Dataset:
-        """Endless stream of crops from step `done` on."""
-        return make_crop_dataset(self.images, config, done)
+    def read_batch(self, step: int) -> tuple[np.ndarray, ...]:
+        """(low, high) crops of a step."""
+        return self.sampler.read_batch(step)
 
     def validate(self, trainer: SuperResolution) -> Validation:
         """Validate enlargements of the held-back images beside bicubic ones."""
@@ -80,6 +78,6 @@ def load_training_images(config: SuperResolutionConfig, data: Path) -> TrainingP
     return TrainingPictures(
         one_pass=max(1, len(kept) // config.batch_size),
         description=f"{len(kept)} images ({', '.join(groups)})",
-        images=[images[index] for index in kept],
+        sampler=CropSampler([images[index] for index in kept], config),
         held=squares,
     )

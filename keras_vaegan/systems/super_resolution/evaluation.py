@@ -110,10 +110,10 @@ def evaluate_enlargement(
     for image in images:
         height, width = (side // scale * scale for side in image.shape[:2])
         truth = image_to_unit(image[:height, :width])
-        low = round_to_levels(np.asarray(shrink(truth, scale, kind)), np.iinfo(image.dtype).max)
+        low = round_to_levels(shrink(truth, scale, kind), np.iinfo(image.dtype).max)
         enlarged = {
             "network": np.clip(np.asarray(enlarge(low[None]))[0], 0, 1),
-            "bicubic": np.asarray(enlarge_bicubic(low, scale)),
+            "bicubic": enlarge_bicubic(low, scale),
         }
         for name, picture in enlarged.items():
             scores[name]["psnr"].append(float(compute_psnr(truth[None], picture[None])[0]))

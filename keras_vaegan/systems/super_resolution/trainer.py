@@ -64,7 +64,7 @@ class SuperResolution(Trainer):
     def set_stage(self, name: str) -> None:
         """Choose the training step: "pixel" or "adversarial"."""
         self.stage = name
-        self.train_function = None  # compiled for the other stage
+        self.reset_step()
 
     # -- the step ----------------------------------------------------------------------------------
 

@@ -1,34 +1,78 @@
-"""What a training step needs beyond `keras.ops`, one module a Keras backend.
+"""What a training step needs beyond `keras.ops`: two modules a Keras backend.
 
-Gradients, what several devices share of a step, and compiled inference. Trainers import these names
-from here and know no backend.
+Gradients, what several devices share of a step, how a trainer runs it and its batches come
+(`tensorflow.py`, `jax.py`); which devices there are (`tensorflow_devices.py`, `jax_devices.py`).
+The rest of the package imports these names from here and knows no backend.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import keras
 
 from keras_vaegan.errors import InputError
 
-if keras.backend.backend() != "tensorflow":
-    raise InputError(
-        f"training on the Keras backend {keras.backend.backend()!r}: expected tensorflow; set "
-        "KERAS_BACKEND=tensorflow"
+if TYPE_CHECKING or keras.backend.backend() == "tensorflow":
+    from keras_vaegan.training.backend.tensorflow import (  # noqa: F401
+        StepRunner,
+        average_over_replicas,
+        clip_by_global_norm,
+        compile_inference,
+        compute_gradients,
+        compute_separate_gradients,
+        count_replicas,
+        draw_normal,
+        find_own_rows,
+        fix_batch_size,
+        gather_batch,
+        make_run_callbacks,
+        make_stream,
+        move_averages,
+        recompute,
+        sum_over_workers,
+        take_own_part,
     )
-
-from keras_vaegan.training.backend.tensorflow import (  # noqa: E402, F401
-    average_over_replicas,
-    clip_by_global_norm,
-    compile_inference,
-    compute_gradients,
-    compute_separate_gradients,
-    count_replicas,
-    draw_normal,
-    find_own_rows,
-    fix_batch_size,
-    gather_batch,
-    move_averages,
-    recompute,
-    sum_over_workers,
-    take_own_part,
-)
+    from keras_vaegan.training.backend.tensorflow_devices import (  # noqa: F401
+        current_strategy,
+        has_bfloat16,
+        is_chief,
+        is_multi_worker,
+        should_compile_with_xla,
+        start_strategy,
+        use_determinism,
+    )
+elif keras.backend.backend() == "jax":
+    from keras_vaegan.training.backend.jax import (  # noqa: F401
+        StepRunner,
+        average_over_replicas,
+        clip_by_global_norm,
+        compile_inference,
+        compute_gradients,
+        compute_separate_gradients,
+        count_replicas,
+        draw_normal,
+        find_own_rows,
+        fix_batch_size,
+        gather_batch,
+        make_run_callbacks,
+        make_stream,
+        move_averages,
+        recompute,
+        sum_over_workers,
+        take_own_part,
+    )
+    from keras_vaegan.training.backend.jax_devices import (  # noqa: F401
+        current_strategy,
+        has_bfloat16,
+        is_chief,
+        is_multi_worker,
+        should_compile_with_xla,
+        start_strategy,
+        use_determinism,
+    )
+else:
+    raise InputError(
+        f"training on the Keras backend {keras.backend.backend()!r}: expected tensorflow or jax; "
+        "set KERAS_BACKEND"
+    )

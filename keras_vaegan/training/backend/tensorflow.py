@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -80,6 +81,51 @@ def compile_inference(network: keras.Model) -> Callable[[Any], np.ndarray]:
     """
     compiled = tf.function(partial(network, training=False), reduce_retracing=True)
     return lambda images: compiled(tf.convert_to_tensor(images)).numpy()
+
+
+class StepRunner:
+    """How a trainer runs its `train_step` under TensorFlow: Keras's own loop, which is compiled."""
+
+    train_function: Any
+
+    def reset_step(self) -> None:
+        """Compile the step anew, for another stage."""
+        self.train_function = None
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
+        """Everything is built. Keras's own reduces a batch to see its shape: two workers' fails."""
+
+
+def make_stream(read_batch: Callable[[int], tuple], first_step: int) -> tf.data.Dataset:
+    """Stream batches without end, read ahead.
+
+    Args:
+        read_batch: Step -> tuple of arrays, always of the same shapes.
+        first_step: Where to begin.
+
+    Returns:
+        Dataset of tuples. Each of several workers computes its rows of a batch.
+    """
+    specs = [tf.TensorSpec(part.shape, part.dtype) for part in read_batch(first_step)]
+
+    def read(step) -> tuple:
+        parts = tf.numpy_function(
+            lambda number: read_batch(int(number)), [step], [spec.dtype for spec in specs]
+        )
+        return tuple(tf.ensure_shape(part, s.shape) for part, s in zip(parts, specs, strict=True))
+
+    options = tf.data.Options()
+    options.autotune.enabled = True
+    policy = tf.data.experimental.AutoShardPolicy.DATA
+    options.experimental_distribute.auto_shard_policy = policy
+    steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
+    batches = steps.map(read, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+
+def make_run_callbacks(folder: Path) -> list[keras.callbacks.Callback]:
+    """What a run's folder gets beyond the recorder's files: TensorBoard's logs."""
+    return [keras.callbacks.TensorBoard(str(folder / "logs"))]
 
 
 # -- replicas -------------------------------------------------------------------------------------

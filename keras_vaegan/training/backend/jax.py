@@ -1,0 +1,373 @@
+"""The JAX side of a training step: one pure, compiled function of the variables' values.
+
+A step is written statefully, as for TensorFlow. Here it runs inside a `keras.StatelessScope` that
+holds every variable's value, under `jax.jit`, and what it assigned is what the function returns.
+Several devices share a step by sharding alone: the program sees the global batch, so nothing that
+looks at replicas has any work to do.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+from jax import numpy as jnp
+
+from keras_vaegan.kernels.random import draw_standard_normal
+
+# -- the scope of a running step -------------------------------------------------------------------
+
+_OPEN: list[tuple[list, keras.StatelessScope]] = []  # the variables and the scope, innermost last
+
+
+@contextmanager
+def _hold(variables: list, values: Iterable) -> Iterator[keras.StatelessScope]:
+    """Open a scope in which each variable has the given value."""
+    with keras.StatelessScope(list(zip(variables, values, strict=True))) as scope:
+        _OPEN.append((variables, scope))
+        try:
+            yield scope
+        finally:
+            _OPEN.pop()
+
+
+@contextmanager
+def _hold_inside(variables: list, values: Iterable) -> Iterator[Callable[[], dict]]:
+    """Open a scope that differs from the one around it in the values of some variables.
+
+    Yields:
+        () -> {place among all variables: value} of what has been assigned since.
+    """
+    everything, around = _OPEN[-1]
+    own = {id(variable): value for variable, value in zip(variables, values, strict=True)}
+    start = [own.get(id(v), around.get_current_value(v)) for v in everything]
+    with _hold(everything, start) as scope:
+        before = [scope.get_current_value(v) for v in everything]
+
+        def list_changes() -> dict:
+            now = [scope.get_current_value(v) for v in everything]
+            return {k: n for k, (n, b) in enumerate(zip(now, before, strict=True)) if n is not b}
+
+        yield list_changes
+
+
+def _differentiable(
+    function: Callable[[], tuple], variables: list, optimizer: keras.optimizers.Optimizer
+) -> Callable:
+    """values -> (scaled losses, (rest, changes)), for JAX to differentiate."""
+
+    def compute(values: list) -> tuple:
+        with _hold_inside(variables, values) as list_changes:
+            losses, rest = function()
+            return jax.tree.map(optimizer.scale_loss, losses), (rest, list_changes())
+
+    return compute
+
+
+def _apply_changes(changes: dict) -> None:
+    """Assign in the scope of the step what a differentiated function assigned in its own."""
+    everything = _OPEN[-1][0]
+    for place, value in changes.items():
+        everything[place].assign(value)
+
+
+def _read(variables: list) -> list:
+    """Current values in the scope of the step."""
+    return [_OPEN[-1][1].get_current_value(variable) for variable in variables]
+
+
+# -- gradients ------------------------------------------------------------------------------------
+
+
+def compute_gradients(
+    function: Callable[[], tuple], variables: list, optimizer: keras.optimizers.Optimizer
+) -> tuple[list, Any]:
+    """Differentiate a loss.
+
+    Args:
+        function: () -> (loss, anything): the mean loss of the global batch, a scalar.
+        variables: What it is differentiated by.
+        optimizer: Scales the loss where its precision needs it.
+
+    Returns:
+        (gradients, anything), for `optimizer.apply`.
+    """
+    compute = jax.grad(_differentiable(function, variables, optimizer), has_aux=True)
+    gradients, (rest, changes) = compute(_read(variables))
+    _apply_changes(changes)
+    return gradients, rest
+
+
+def compute_separate_gradients(
+    function: Callable[[], tuple], variables: list, optimizer: keras.optimizers.Optimizer
+) -> tuple[list[list], Any]:
+    """Differentiate several losses that share one forward pass, each on its own.
+
+    Args:
+        function: () -> (list of losses, anything).
+        variables, optimizer: As for `compute_gradients`.
+
+    Returns:
+        (gradients, anything): for every loss the gradients, 0 where it does not depend on a
+        variable.
+    """
+    compute = _differentiable(function, variables, optimizer)
+    losses, pull, (rest, changes) = jax.vjp(compute, _read(variables), has_aux=True)
+    _apply_changes(changes)
+    gradients = []
+    for chosen in range(len(losses)):
+        ones = [jnp.full_like(loss, k == chosen) for k, loss in enumerate(losses)]
+        gradients.append(pull(ones)[0])
+    return gradients, rest
+
+
+def clip_by_global_norm(gradients: list, limit) -> list:
+    """Scale gradients down together so that their common norm is at most `limit`."""
+    norm = jnp.sqrt(sum(jnp.sum(jnp.square(part.astype("float32"))) for part in gradients))
+    scale = limit / jnp.maximum(norm, limit)
+    return [part * scale.astype(part.dtype) for part in gradients]
+
+
+def recompute(function: Callable) -> Callable:
+    """The same function, run again for its gradient instead of keeping what lies between."""
+    return jax.checkpoint(function)
+
+
+# -- replicas: the program sees the global batch ---------------------------------------------------
+
+
+def count_replicas() -> int:
+    """Parts that the program itself divides a batch into: none."""
+    return 1
+
+
+def average_over_replicas(tensors: list) -> list:
+    """They are means over the global batch already."""
+    return tensors
+
+
+def sum_over_workers(value):
+    """There is one process."""
+    return value
+
+
+def fix_batch_size(data, batch_size: int):
+    """Sizes are known."""
+    return data
+
+
+def gather_batch(images, num_views: int = 1):
+    """The batch is global."""
+    return images
+
+
+def take_own_part(images, num_views: int = 1):
+    """The batch is global."""
+    return images
+
+
+def find_own_rows(images) -> tuple:
+    """(first row, rows in all) of images in the global batch."""
+    return 0, images.shape[0]
+
+
+def draw_normal(like, seed, num_views: int = 1):
+    """Standard normal noise of the shape and dtype of `like`; `seed` is a (2,) integer tensor."""
+    return draw_standard_normal(like.shape, seed).astype(like.dtype)
+
+
+def move_averages(pairs: Iterable[tuple[keras.Model, keras.Model]], decay) -> None:
+    """Move averaged models towards the current ones: mean * decay + value * (1 - decay).
+
+    Args:
+        pairs: (model, averaged model) of equal architecture.
+        decay: Scalar in [0, 1); None copies, without arithmetic.
+    """
+    for model, average in pairs:
+        for value, mean in zip(model.trainable_variables, average.trainable_variables, strict=True):
+            mean.assign(value if decay is None else mean * decay + value * (1 - decay))
+
+
+# -- running --------------------------------------------------------------------------------------
+
+
+def compile_inference(network: keras.Model) -> Callable[[Any], np.ndarray]:
+    """A network as a compiled function of one batch."""
+    variables = network.variables
+
+    @jax.jit
+    def run(values, images):
+        with keras.StatelessScope(list(zip(variables, values, strict=True))):
+            return network(images, training=False)
+
+    return lambda images: np.asarray(run([v.value for v in variables], jnp.asarray(images)))
+
+
+def make_stream(
+    read_batch: Callable[[int], tuple], first_step: int, threads: int = 4, ahead: int = 8
+) -> Iterator[tuple]:
+    """Stream batches without end, read and placed on the devices ahead.
+
+    Args:
+        read_batch: Step -> tuple of arrays, always of the same shapes.
+        first_step: Where to begin.
+        threads: That read.
+        ahead: Batches that wait on the devices.
+    """
+    distribution = keras.distribution.distribution()  # other threads do not see it
+
+    def read(step: int) -> tuple:
+        return place_batch(read_batch(step), distribution)
+
+    with ThreadPoolExecutor(threads, "batches") as pool:
+        waiting = deque(pool.submit(read, first_step + k) for k in range(ahead))
+        for step in itertools.count(first_step + ahead):
+            batch = waiting.popleft().result()
+            waiting.append(pool.submit(read, step))
+            yield batch
+
+
+def make_run_callbacks(folder: Path) -> list[keras.callbacks.Callback]:
+    """What a run's folder gets beyond the recorder's files: nothing, without TensorBoard."""
+    return []
+
+
+class StepRunner:
+    """How a trainer runs its `train_step` under JAX; mixed into `Trainer` before `keras.Model`.
+
+    Keras's own JAX loop knows one optimiser. This one compiles the step for all that
+    `list_variables` names, gives it the old values' memory, and takes the new ones over.
+    """
+
+    _step: Callable | None = None
+
+    def list_variables(self) -> list[keras.Variable]:
+        """Everything that a step may read or change, each once."""
+        found = [*self.variables, *self.state_variables().values()]
+        found += [variable for metric in self.metrics for variable in metric.variables]
+        return list({id(variable): variable for variable in found}.values())
+
+    def reset_step(self) -> None:
+        """Compile the step anew, for another stage."""
+        self._step = None
+
+    def fit(
+        self,
+        x: Iterable,
+        *,
+        epochs: int = 1,
+        steps_per_epoch: int | None = None,
+        initial_epoch: int = 0,
+        callbacks: list | None = None,
+        verbose: Any = "auto",
+        shuffle: bool = False,
+    ) -> keras.callbacks.History:
+        """Train on a stream of batches; arguments as `keras.Model.fit`'s.
+
+        Args:
+            x: Batches: tuples of arrays. Without `steps_per_epoch` an epoch ends with it.
+            epochs, steps_per_epoch, initial_epoch, callbacks, verbose: As in Keras.
+            shuffle: Has to be off: a stream has its own order.
+
+        Returns:
+            Keras's `History`.
+        """
+        loud = 1 if verbose in ("auto", True) else int(verbose)
+        listeners = keras.callbacks.CallbackList(
+            callbacks, add_history=True, add_progbar=loud > 0, verbose=loud, epochs=epochs,
+            steps=steps_per_epoch, model=self,
+        )  # fmt: skip
+        self.stop_training = False
+        stream = iter(x)
+        listeners.on_train_begin()
+        for epoch in range(initial_epoch, epochs):
+            self.reset_metrics()
+            listeners.on_epoch_begin(epoch)
+            logs = self._run_epoch(stream, steps_per_epoch, listeners, loud == 1)
+            if not steps_per_epoch:
+                stream = iter(x)
+            listeners.on_epoch_end(epoch, logs)
+            if self.stop_training:
+                break
+        listeners.on_train_end()
+        return self.history
+
+    def train_on_batch(self, x, y=None, *, return_dict: bool = False, **unused):
+        """One step on one batch; as `keras.Model.train_on_batch`."""
+        batch = x if y is None else (x, y)
+        with self._run() as step:
+            logs = step(batch)
+        values = {name: float(value) for name, value in logs.items()}
+        return values if return_dict else list(values.values())
+
+    def _run_epoch(self, stream: Iterator, steps: int | None, listeners, live: bool) -> dict:
+        """Steps until the epoch, the stream or the training ends. Returns the last logs."""
+        logs: dict = {}
+        with self._run() as step:
+            for index, batch in enumerate(stream):
+                listeners.on_train_batch_begin(index)
+                logs = step(batch)
+                # Whoever reads them waits for the device: only a live display does.
+                listeners.on_train_batch_end(index, _to_floats(logs) if live else None)
+                if self.stop_training or index + 1 == steps:
+                    break
+        return _to_floats(logs)
+
+    @contextmanager
+    def _run(self) -> Iterator[Callable[[Any], dict]]:
+        """Give batch -> logs; the variables have their new values after the block."""
+        variables = self.list_variables()
+        if self._step is None:
+            self._step = self._compile_step(variables)
+        state = [[variable.value for variable in variables]]
+        distribution = keras.distribution.distribution()
+
+        def step(batch) -> dict:
+            state[0], logs = self._step(state[0], place_batch(batch, distribution))
+            return logs
+
+        try:
+            yield step
+        finally:
+            for variable, value in zip(variables, state[0], strict=True):
+                variable.assign(value)
+
+    def _compile_step(self, variables: list) -> Callable:
+        """(values, batch) -> (values, logs), which takes over the memory of the old values."""
+
+        def run(values, batch):
+            with _hold(variables, values) as scope:
+                logs = self.train_step(batch)
+                return [scope.get_current_value(variable) for variable in variables], logs
+
+        shardings = None
+        if keras.distribution.distribution() is not None:
+            shardings = ([variable.value.sharding for variable in variables], None)
+        if getattr(self, "run_eagerly", False):
+            return run
+        return jax.jit(run, donate_argnums=0, out_shardings=shardings)
+
+
+def place_batch(batch, distribution):
+    """Arrays of a batch on the device, or their rows dealt over several; placed ones stay."""
+    if distribution is None:
+        return jax.tree.map(jnp.asarray, batch)
+    return jax.tree.map(
+        lambda part: jax.device_put(
+            part, distribution.get_data_layout(np.shape(part)).backend_layout
+        ),
+        batch,
+    )
+
+
+def _to_floats(logs: dict) -> dict[str, float]:
+    """What a step returned, as numbers."""
+    return {name: float(np.mean(value)) for name, value in logs.items()}
