@@ -11,6 +11,7 @@ from keras_vaegan.commands.shell import fail
 
 PROGRAM = "keras-vaegan"
 COMMANDS = {
+    "prepare": "decode and align a training set once, into one file",
     "train": "train a preset on a folder of images",
     "translate": "translate images or folders with trained weights",
     "synthesize": "generate a missing MRI contrast of a case, NIfTI in, NIfTI out",

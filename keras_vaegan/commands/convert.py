@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from keras_vaegan.commands.shell import CommandOptions, import_tensorflow, run
+from keras_vaegan.commands.shell import CommandOptions, import_backend, run
 from keras_vaegan.errors import InputError
 
 SUFFIXES = (".h5", ".keras")
@@ -38,7 +38,7 @@ def inspect(file: Path, options: CommandOptions = NO_OPTIONS) -> int:
     Raises:
         InputError: it is no Keras HDF5 file, or is damaged.
     """
-    import_tensorflow()
+    import_backend()
     from keras_vaegan.interop.keras_h5.inspect import inspect_checkpoint
 
     print(inspect_checkpoint(file))
@@ -59,7 +59,7 @@ def rewrite(source: Path, target: Path, options: RewriteOptions = NO_REWRITE_OPT
     check_target(target)
     replacements = _read_pairs(options.replace, "--replace", "LAYER=sampling")
     assume = _read_pairs(options.assume, "--assume", "groups=8")
-    import_tensorflow()
+    import_backend()
     from keras_vaegan.interop.keras_h5.load import load_network
 
     fields = {name: _read_value(text) for name, text in assume.items()}
@@ -80,7 +80,7 @@ def convert_esrgan(source: Path, target: Path, options: CommandOptions = NO_OPTI
         InputError: bad source or target, or no PyTorch to read the source with.
     """
     check_target(target)
-    import_tensorflow()
+    import_backend()
     from keras_vaegan.interop.esrgan import load_esrgan
 
     model, config = load_esrgan(source)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from keras_vaegan.commands.folders import run_jobs
-from keras_vaegan.commands.shell import CommandOptions, import_tensorflow, run
+from keras_vaegan.commands.shell import CommandOptions, import_backend, run
 from keras_vaegan.systems.registry import open_predictor
 
 
@@ -41,7 +41,7 @@ def enhance(options: EnhanceOptions) -> int:
     from keras_vaegan.data.image import write_image
 
     def load() -> Callable:
-        import_tensorflow()
+        import_backend()
         enhancer = open_predictor(
             "enhance", options.weights, tile=options.tile, overlap=options.overlap
         )

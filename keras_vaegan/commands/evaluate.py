@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from keras_vaegan.commands.shell import CommandOptions, import_tensorflow, run
+from keras_vaegan.commands.shell import CommandOptions, import_backend, run
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.registry import SYSTEMS, find_system, open_predictor
 from keras_vaegan.systems.system import Evaluation, EvaluationOptions, System
@@ -49,7 +49,7 @@ def evaluate(options: EvaluateOptions) -> int:
             f"--enhance {options.enhance} given with {options.weights}: expected it with a "
             "CycleGAN's weights only; drop it"
         )
-    import_tensorflow()
+    import_backend()
     enhancer = open_predictor("enhance", options.enhance) if options.enhance else None
     enhance = enhancer.enhance_same_size if enhancer else None
     chosen = EvaluationOptions(options.protocol, options.limit, options.seed, enhance)

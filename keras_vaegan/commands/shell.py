@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import os
 import sys
 import tempfile
@@ -17,7 +18,7 @@ import yaml
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Dict
 
-from keras_vaegan.errors import InputError
+from keras_vaegan.errors import InputError, first_line
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -86,18 +87,49 @@ def fail(message: str) -> NoReturn:
     sys.exit(BAD_INPUT)
 
 
-def import_tensorflow() -> None:
-    """Import TensorFlow without what its C++ code prints before any log level counts.
+def import_backend() -> None:
+    """Import Keras and its backend, TensorFlow without what it prints before any log level counts.
 
     A command calls this once its options are known to be good.
+
+    Raises:
+        InputError: KERAS_BACKEND names no backend, or one that is not installed.
     """
+    name = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if name == "tensorflow":
+        import_tensorflow()
+    try:
+        importlib.import_module("keras")
+    except (ImportError, ValueError) as error:
+        raise InputError(
+            f"KERAS_BACKEND={name} cannot be used ({first_line(error)}): expected tensorflow or "
+            "jax, installed; `pip install 'keras_vaegan[jax]'` adds JAX"
+        ) from error
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow as `import_backend` does.
+
+    Raises:
+        InputError: it is not installed, or another backend is chosen.
+    """
+    chosen = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if chosen != "tensorflow":
+        raise InputError(
+            f"KERAS_BACKEND={chosen}: expected tensorflow for this command; unset KERAS_BACKEND"
+        )
     for name, value in QUIET_TENSORFLOW.items():
         os.environ.setdefault(name, value)
-    if "tensorflow" not in sys.modules:
+    if "tensorflow" in sys.modules:
+        return
+    try:
         with hold_back_stderr():
             import tensorflow
-
-        tensorflow.get_logger().setLevel("ERROR")  # it warns of every new image size
+    except ImportError as error:
+        raise InputError(
+            "TensorFlow is not installed: expected it, or KERAS_BACKEND=jax with JAX"
+        ) from error
+    tensorflow.get_logger().setLevel("ERROR")  # it warns of every new image size
 
 
 @contextmanager

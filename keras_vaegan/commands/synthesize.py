@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from keras_vaegan.commands.folders import check_samples
-from keras_vaegan.commands.shell import CommandOptions, import_tensorflow, run
+from keras_vaegan.commands.shell import CommandOptions, import_backend, run
 from keras_vaegan.systems.registry import open_predictor
 
 
@@ -39,7 +39,7 @@ def synthesize(options: SynthesizeOptions) -> int:
         InputError: bad weights, case or output.
     """
     check_samples(options.samples)
-    import_tensorflow()
+    import_backend()
     synthesizer = open_predictor("synthesize", options.weights, precision=options.precision)
     target, reference = synthesizer.synthesize_folder(
         options.input, options.output, options.target, options.samples

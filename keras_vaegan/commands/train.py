@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from keras_vaegan.commands.shell import CommandOptions, import_tensorflow, run
+from keras_vaegan.commands.shell import CommandOptions, import_backend, run
 from keras_vaegan.config.base import config_to_json
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.registry import SYSTEMS, find_system, get_preset
@@ -24,8 +24,8 @@ class TrainOptions(CommandOptions):
     """Options of `train`; those that only some systems have are named in `System.options`."""
 
     data: Path
-    """Folder that holds trainA (CT) and trainB (MRI), or a parent of it; for rrdbnet, of any
-    images; for modality_unet, of BraTS cases."""
+    """Folder that holds trainA (CT) and trainB (MRI), or a parent of it, or a file of `prepare`;
+    for rrdbnet, of any images; for modality_unet, of BraTS cases."""
     out: Path
     """Run folder: weights, state, logs and samples."""
     preset: str | None = None
@@ -64,6 +64,10 @@ class TrainOptions(CommandOptions):
     """Numeric precision; auto picks mixed_bfloat16 where the hardware has it."""
     strategy: Literal["auto", "single", "mirrored", "multi_worker", "tpu"] = "auto"
     """Devices: one, all GPUs of this machine, several machines (TF_CONFIG or Slurm), a TPU."""
+    device_data: bool = False
+    """Keep the decoded images in the accelerator's memory and draw batches there; CycleGANs."""
+    steps_per_call: int = 1
+    """Steps that one call of the compiled program takes; for steps of a few milliseconds."""
     deterministic: bool = False
     """Slower operations that give the same bits in every run."""
     seed: int | None = None
@@ -94,7 +98,7 @@ def train(options: TrainOptions) -> int:
             f"{options.out} already holds a run: expected a new folder; choose another --out "
             "or add --resume"
         )
-    import_tensorflow()
+    import_backend()
     from keras_vaegan.training.distribution import make_strategy, use_determinism
     from keras_vaegan.training.run import train_run
 
@@ -110,6 +114,8 @@ def train(options: TrainOptions) -> int:
             options.resume,
             options.minutes,
             options.epochs,
+            options.device_data,
+            options.steps_per_call,
         )
     return SIGNALLED + received if received else 0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from keras_vaegan.commands.folders import check_samples, plan_jobs, run_jobs
-from keras_vaegan.commands.shell import CommandOptions, import_tensorflow, run
+from keras_vaegan.commands.shell import CommandOptions, import_backend, run
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.registry import open_predictor
 
@@ -49,7 +49,7 @@ def translate(options: TranslateOptions) -> int:
         _check_deviation_names(options.input, options.output)
 
     def load() -> Callable:
-        import_tensorflow()
+        import_backend()
         translator = open_predictor("translate", options.weights, direction=options.direction)
         translator.check_samples(options.samples)
         enhancer = open_predictor("enhance", options.enhance) if options.enhance else None

@@ -13,6 +13,7 @@ from keras_vaegan.kernels import plain
 __all__ = ["call_compiled", "compile_function", "normalize_instances", "pad_by_reflection"]
 
 _MODULES = {"tensorflow": "keras_vaegan.kernels.on_tensorflow"}
+_COMPILERS = {**_MODULES, "jax": "keras_vaegan.kernels.on_jax"}
 
 pad_by_reflection = plain.pad_by_reflection
 
@@ -56,8 +57,8 @@ def call_compiled(function, *arguments, **options):
 
 
 def compile_function(function):
-    """A function of arrays, compiled where the backend can do so without further knowledge."""
-    module = _MODULES.get(keras.backend.backend())
+    """A function of arrays, compiled; the weights of networks that it calls must not change."""
+    module = _COMPILERS.get(keras.backend.backend())
     return (
         function if module is None else importlib.import_module(module).compile_function(function)
     )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from keras_vaegan.interop.keras_h5.load import Network
     from keras_vaegan.training.callbacks import PlateauRate
+    from keras_vaegan.training.device_store import DeviceStore
     from keras_vaegan.training.trainer import Trainer
 
 
@@ -59,6 +60,20 @@ class TrainingData:
         Any thread may call it.
         """
         raise NotImplementedError
+
+    def read_places(self, step: int) -> tuple[np.ndarray, ...]:
+        """The same batch as places in `make_store`'s images, where there is such a store."""
+        raise NotImplementedError
+
+    def make_store(self) -> DeviceStore:
+        """Hold the decoded images in the device's memory.
+
+        Raises:
+            InputError: the samples are no whole images, or do not fit.
+        """
+        raise InputError(
+            "--device-data given with this system: expected a CycleGAN's preset; drop it"
+        )
 
     def validate(self, trainer: Any) -> Validation:
         """Validate the trainer's current weights on what was held back."""

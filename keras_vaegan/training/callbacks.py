@@ -56,7 +56,7 @@ class StopOnSignalOrLimit(keras.callbacks.Callback):
         self._done = int(keras.ops.convert_to_numpy(self.model.trained_steps))
 
     def on_train_batch_end(self, batch, logs=None) -> None:
-        self._done += 1
+        self._done += getattr(self.model, "steps_per_execution", 1)
         late = self.minutes and time.monotonic() - self._started > 60 * self.minutes
         self.is_over = self.model.agree_to_stop(bool(self.received or late))
         if self.is_over or self._done >= self.steps:

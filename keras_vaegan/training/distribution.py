@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -19,6 +18,7 @@ from keras_vaegan.training.backend import (
     start_strategy,
     use_determinism,
 )
+from keras_vaegan.training.backend.host import has_bfloat16_instructions
 
 __all__ = [
     "STRATEGIES", "check_global_batch", "dtype_policy", "is_chief",
@@ -85,15 +85,8 @@ def resolve_precision(precision: str) -> str:
     if precision != "auto":
         return precision
     accelerated = has_bfloat16()
-    has_it = _cpu_has_bfloat16() if accelerated is None else accelerated
+    has_it = has_bfloat16_instructions() if accelerated is None else accelerated
     return "mixed_bfloat16" if has_it else "float32"
-
-
-def _cpu_has_bfloat16() -> bool:
-    """Whether Linux lists a bfloat16 instruction set for this CPU."""
-    info = Path("/proc/cpuinfo")
-    text = info.read_text() if info.exists() else ""
-    return "avx512_bf16" in text or "amx_bf16" in text
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from keras_vaegan.errors import InputError
 from keras_vaegan.training.backend import make_run_callbacks, make_stream
 from keras_vaegan.training.callbacks import RunRecorder, StopOnSignalOrLimit
 from keras_vaegan.training.distribution import check_global_batch, is_chief
@@ -25,6 +26,8 @@ def train_run(
     resume: bool = False,
     minutes: float | None = None,
     epochs: int | None = None,
+    device_data: bool = False,
+    steps_per_call: int = 1,
 ) -> int | None:
     """Train what a config describes and keep its run folder.
 
@@ -36,6 +39,8 @@ def train_run(
         resume: Continue from `out/state`.
         minutes: Time limit of this call, or None; reading the data does not count.
         epochs: Passes over the data, instead of `config.steps`.
+        device_data: Keep the decoded images in the device's memory and draw batches there.
+        steps_per_call: Steps that one call of the compiled program takes.
 
     Returns:
         The signal that ended the run early, or None.
@@ -47,7 +52,14 @@ def train_run(
     if epochs:
         config = dataclasses.replace(config, steps=epochs * samples.one_pass)
     check_global_batch(config.batch_size)
+    every = config.validate_every or samples.one_pass
+    _check_calls(steps_per_call, config.steps, every)
     trainer = system.build_trainer(config)
+    trainer.steps_per_execution = steps_per_call
+    read = samples.read_batch
+    if device_data:
+        trainer.take_from(samples.make_store())
+        read = samples.read_places
     past = load_run_state(trainer, out / "state") if resume else {}
     if is_chief():
         write_run_config(out, config)
@@ -63,14 +75,13 @@ def train_run(
         )
         return None
     recorder = RunRecorder(out, samples, past)
-    every = config.validate_every or samples.one_pass
     with StopOnSignalOrLimit(config.steps, minutes) as limit:
         for stage, end in system.list_stages(config):
             if done >= end or limit.is_over:
                 continue
             trainer.set_stage(stage)
             limit.steps = end
-            stream = make_stream(samples.read_batch, done)
+            stream = make_stream(read, done)
             _fit(trainer, stream, limit, recorder, end - done, every)
             done = recorder.history[-1]["step"]
     final = recorder.history[-1]
@@ -100,6 +111,15 @@ def _fit(
         steps_per_epoch=min(steps, every),
         callbacks=callbacks,
     )
+
+
+def _check_calls(steps_per_call: int, steps: int, every: int) -> None:
+    """Refuse calls that a run, or what lies between two validations, is no multiple of."""
+    if steps_per_call < 1 or steps % steps_per_call or every % steps_per_call:
+        raise InputError(
+            f"--steps-per-call {steps_per_call}: expected a divisor of the run's {steps} steps "
+            f"and of the {every} between validations"
+        )
 
 
 def _log_on_chief(text: str) -> None:

@@ -15,6 +15,7 @@ from keras_vaegan.training.backend import (
     fix_batch_size,
     sum_over_workers,
 )
+from keras_vaegan.training.device_store import DeviceStore
 from keras_vaegan.training.distribution import (
     dtype_policy,
     is_multi_worker,
@@ -44,6 +45,7 @@ class Trainer(StepRunner, keras.Model):
         self.stop_decided: Any = self._add_scalar("stop_decided") if self._votes else None
         self._means = RunningMeans()
         self._compiled: dict[int, Callable] = {}
+        self.store: DeviceStore | None = None
         self.built = True
 
     def _add_scalar(self, name: str, dtype: str = "float32") -> keras.Variable:
@@ -68,6 +70,11 @@ class Trainer(StepRunner, keras.Model):
     def set_stage(self, name: str) -> None:
         """Change to a stage of the run that compiles its own step; most have one alone."""
 
+    def take_from(self, store: DeviceStore) -> None:
+        """Train on places in a store of images from here on, not on images."""
+        self.store = store
+        self.reset_step()
+
     # -- one step ----------------------------------------------------------------------------------
 
     def update(self, data) -> dict:
@@ -80,7 +87,8 @@ class Trainer(StepRunner, keras.Model):
         Returns:
             Dict of running means: the loss terms by name.
         """
-        logs = self.update(fix_batch_size(data, self.config.batch_size))
+        data = fix_batch_size(data, self.config.batch_size)
+        logs = self.update(self.store.fetch(data) if self.store is not None else data)
         self.trained_steps.assign_add(1)
         if self._votes:
             self.stop_decided.assign(sum_over_workers(self.stop_requested.value + 0.0))

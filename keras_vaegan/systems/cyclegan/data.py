@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_vaegan.config.base import VALUE_RANGES
-from keras_vaegan.data.folders import find_image_root, hold_back
+from keras_vaegan.data.folders import TRAIN_FOLDERS, find_image_root, hold_back
 from keras_vaegan.data.image import image_to_unit, list_images
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.cyclegan.config import CycleGANConfig
 from keras_vaegan.systems.cyclegan.evaluation import draw_translation_grid, evaluate_translation
 from keras_vaegan.systems.cyclegan.images import UnpairedSampler, load_images
+from keras_vaegan.systems.cyclegan.prepared import SUFFIX, read_prepared
 from keras_vaegan.systems.system import TrainingData, Validation
+from keras_vaegan.training.device_store import DeviceStore
 
 if TYPE_CHECKING:
     import keras
@@ -44,6 +46,14 @@ class TrainingImages(TrainingData):
         """(source, target) of a step, unpaired."""
         return self.sampler.read_batch(step)
 
+    def read_places(self, step: int) -> tuple[np.ndarray, ...]:
+        """Which MRI and which CT images a step has."""
+        return self.sampler.read_places(step)
+
+    def make_store(self) -> DeviceStore:
+        """Hold the training images in the device's memory."""
+        return DeviceStore(self.sampler.domains, self.sampler.limits)
+
     def validate(self, trainer: CycleGAN) -> Validation:
         """Validate both directions on the held-back images.
 
@@ -63,11 +73,11 @@ class TrainingImages(TrainingData):
 
 
 def load_training_images(config: CycleGANConfig, data: Path) -> TrainingImages:
-    """Decode trainA (CT) and trainB (MRI), hold some of each back: `System.load_data`."""
-    root = find_image_root(data)
+    """Read trainA (CT) and trainB (MRI), hold some of each back: `System.load_data`."""
+    sets = _read_sets(config, data)
     kept, held = {}, {}
     for name, folder in (("MRI", "trainB"), ("CT", "trainA")):
-        images, _ = load_images(list_images(root / folder), config.data)
+        images = sets[folder]
         train, validation = hold_back(len(images), config.data.validation_images)
         kept[name], held[name] = images[train], image_to_unit(images[validation])
         if len(train) < config.batch_size:
@@ -84,6 +94,14 @@ def load_training_images(config: CycleGANConfig, data: Path) -> TrainingImages:
         held_mri=held["MRI"],
         held_ct=held["CT"],
     )
+
+
+def _read_sets(config: CycleGANConfig, data: Path) -> dict[str, np.ndarray]:
+    """Both training folders, decoded here or by `prepare`."""
+    if data.suffix == SUFFIX and not data.is_dir():
+        return read_prepared(data, config.data)
+    root = find_image_root(data)
+    return {name: load_images(list_images(root / name), config.data)[0] for name in TRAIN_FOLDERS}
 
 
 def _translate(trainer: CycleGAN, network: keras.Model, images: np.ndarray) -> np.ndarray:

@@ -103,12 +103,12 @@ class UnpairedSampler:
     def read_batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """(source, target) of a step, each (batch_size, S, S, C) float32 in the value range."""
         source, target = (
-            scale_images(images[indices], self.limits)
-            for images, indices in zip(self.domains, self.read_indices(step), strict=True)
+            scale_images(images[places], self.limits)
+            for images, places in zip(self.domains, self.read_places(step), strict=True)
         )
         return source, target
 
-    def read_indices(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def read_places(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Which images of each domain a step has, each (batch_size,) int32."""
         positions = range(step * self.batch_size, (step + 1) * self.batch_size)
         source, target = (

@@ -34,7 +34,9 @@ if TYPE_CHECKING or keras.backend.backend() == "tensorflow":
         take_own_part,
     )
     from keras_vaegan.training.backend.tensorflow_devices import (  # noqa: F401
+        OUT_OF_MEMORY,
         current_strategy,
+        find_free_memory,
         has_bfloat16,
         is_chief,
         is_multi_worker,
@@ -63,7 +65,9 @@ elif keras.backend.backend() == "jax":
         take_own_part,
     )
     from keras_vaegan.training.backend.jax_devices import (  # noqa: F401
+        OUT_OF_MEMORY,
         current_strategy,
+        find_free_memory,
         has_bfloat16,
         is_chief,
         is_multi_worker,

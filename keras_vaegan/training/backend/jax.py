@@ -9,6 +9,7 @@ looks at replicas has any work to do.
 from __future__ import annotations
 
 import itertools
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -247,7 +248,11 @@ class StepRunner:
     `list_variables` names, gives it the old values' memory, and takes the new ones over.
     """
 
-    _step: Callable | None = None
+    steps_per_execution = 1  # Keras's name of it
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.reset_step()
 
     def list_variables(self) -> list[keras.Variable]:
         """Everything that a step may read or change, each once."""
@@ -257,7 +262,7 @@ class StepRunner:
 
     def reset_step(self) -> None:
         """Compile the step anew, for another stage."""
-        self._step = None
+        self._calls: dict[int, Callable] = {}  # compiled programs, by the steps that they take
 
     def fit(
         self,
@@ -303,56 +308,70 @@ class StepRunner:
     def train_on_batch(self, x, y=None, *, return_dict: bool = False, **unused):
         """One step on one batch; as `keras.Model.train_on_batch`."""
         batch = x if y is None else (x, y)
-        with self._run() as step:
-            logs = step(batch)
+        self.reset_metrics()
+        with self._run(1) as call:
+            logs = call([batch])
         values = {name: float(value) for name, value in logs.items()}
         return values if return_dict else list(values.values())
 
     def _run_epoch(self, stream: Iterator, steps: int | None, listeners, live: bool) -> dict:
         """Steps until the epoch, the stream or the training ends. Returns the last logs."""
         logs: dict = {}
-        with self._run() as step:
-            for index, batch in enumerate(stream):
-                listeners.on_train_batch_begin(index)
-                logs = step(batch)
+        size = self.steps_per_execution
+        with self._run(size) as call:
+            for first in range(0, steps or sys.maxsize, size):
+                batches = list(itertools.islice(stream, size))
+                if len(batches) < size:
+                    break
+                listeners.on_train_batch_begin(first)
+                logs = call(batches)
                 # Whoever reads them waits for the device: only a live display does.
-                listeners.on_train_batch_end(index, _to_floats(logs) if live else None)
-                if self.stop_training or index + 1 == steps:
+                last = first + size - 1
+                listeners.on_train_batch_end(last, _to_floats(logs) if live else None)
+                if self.stop_training:
                     break
         return _to_floats(logs)
 
     @contextmanager
-    def _run(self) -> Iterator[Callable[[Any], dict]]:
-        """Give batch -> logs; the variables have their new values after the block."""
+    def _run(self, size: int) -> Iterator[Callable[[list], dict]]:
+        """Give `size` batches -> logs; the variables have their new values after the block."""
         variables = self.list_variables()
-        if self._step is None:
-            self._step = self._compile_step(variables)
+        if size not in self._calls:
+            self._calls[size] = self._compile(variables, size)
         state = [[variable.value for variable in variables]]
         distribution = keras.distribution.distribution()
 
-        def step(batch) -> dict:
-            state[0], logs = self._step(state[0], place_batch(batch, distribution))
+        def call(batches: list) -> dict:
+            placed = [place_batch(batch, distribution) for batch in batches]
+            state[0], logs = self._calls[size](state[0], placed)
             return logs
 
         try:
-            yield step
+            yield call
         finally:
             for variable, value in zip(variables, state[0], strict=True):
                 variable.assign(value)
 
-    def _compile_step(self, variables: list) -> Callable:
-        """(values, batch) -> (values, logs), which takes over the memory of the old values."""
+    def _compile(self, variables: list, size: int) -> Callable:
+        """(values, `size` batches) -> (values, logs); takes over the memory of the old values."""
 
-        def run(values, batch):
+        def step(values: list, batch) -> tuple[list, dict]:
             with _hold(variables, values) as scope:
                 logs = self.train_step(batch)
                 return [scope.get_current_value(variable) for variable in variables], logs
 
+        def run(values: list, batches: list) -> tuple[list, dict]:
+            if size == 1:
+                return step(values, batches[0])
+            stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *batches)
+            values, logs = jax.lax.scan(step, values, stacked)
+            return values, jax.tree.map(lambda part: part[-1], logs)
+
+        if getattr(self, "run_eagerly", False):
+            return run
         shardings = None
         if keras.distribution.distribution() is not None:
             shardings = ([variable.value.sharding for variable in variables], None)
-        if getattr(self, "run_eagerly", False):
-            return run
         return jax.jit(run, donate_argnums=0, out_shardings=shardings)
 
 

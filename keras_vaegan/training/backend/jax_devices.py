@@ -9,6 +9,9 @@ import jax
 import keras
 
 from keras_vaegan.errors import InputError
+from keras_vaegan.training.backend.host import count_free_bytes
+
+OUT_OF_MEMORY = (jax.errors.JaxRuntimeError, MemoryError)
 
 
 class DataParallel:
@@ -98,6 +101,14 @@ def has_bfloat16() -> bool | None:
         return None
     capability = getattr(device, "compute_capability", None)
     return capability is None or float(capability) >= 8
+
+
+def find_free_memory() -> int | None:
+    """Bytes free where steps run; None where JAX cannot tell."""
+    if jax.default_backend() == "cpu":
+        return count_free_bytes()
+    facts = jax.devices()[0].memory_stats() or {}
+    return facts["bytes_limit"] - facts["bytes_in_use"] if "bytes_limit" in facts else None
 
 
 def should_compile_with_xla() -> bool:

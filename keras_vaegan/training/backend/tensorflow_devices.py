@@ -9,6 +9,9 @@ import keras
 import tensorflow as tf
 
 from keras_vaegan.errors import InputError, first_line
+from keras_vaegan.training.backend.host import count_free_bytes
+
+OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
 
 
 def start_strategy(name: str) -> tf.distribute.Strategy:
@@ -126,6 +129,13 @@ def has_bfloat16() -> bool | None:
         return None
     details = tf.config.experimental.get_device_details(gpus[0])
     return details.get("compute_capability", (0, 0))[0] >= 8
+
+
+def find_free_memory() -> int | None:
+    """Bytes free where steps run; None on an accelerator, of which TensorFlow tells nothing."""
+    if tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"):
+        return None
+    return count_free_bytes()
 
 
 def should_compile_with_xla() -> bool:

@@ -161,7 +161,7 @@ def test_a_step_is_the_same_whenever_and_by_whomever_it_is_read(start):
     for one, other in zip(whole, later, strict=True):
         np.testing.assert_array_equal(one[start:], other)
     with ThreadPoolExecutor(4) as pool:
-        read = list(pool.map(sampler.read_indices, range(start + 3, start - 1, -1)))
+        read = list(pool.map(sampler.read_places, range(start + 3, start - 1, -1)))
     np.testing.assert_array_equal(np.array(read)[::-1].swapaxes(0, 1), np.array(later))
 
 

@@ -1,0 +1,20 @@
+"""What the host itself tells of its processor and memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def count_free_bytes() -> int | None:
+    """Bytes of memory that Linux could give away; None elsewhere."""
+    info = Path("/proc/meminfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    available = next((line.split()[1] for line in lines if line.startswith("MemAvailable")), None)
+    return int(available) * 1024 if available else None
+
+
+def has_bfloat16_instructions() -> bool:
+    """Whether Linux lists a bfloat16 instruction set for this processor."""
+    info = Path("/proc/cpuinfo")
+    text = info.read_text() if info.exists() else ""
+    return "avx512_bf16" in text or "amx_bf16" in text
