@@ -18,6 +18,7 @@ from keras_vaegan.weights.h5_file import UnreadableFile, create_h5, find_dataset
 
 CURRENT = "state.h5"
 PREVIOUS = "state.previous.h5"
+COUNTERS = {"int32", "int64", "uint32"}
 RETIRED = ("plateau_best", "plateau_wait")  # variables of version 0.1, today among the facts
 
 
@@ -116,7 +117,7 @@ def _read_variable(group: h5py.Group, name: str, variable: Any, path: Path) -> n
     """Read one value in its own dtype."""
     dataset = find_dataset(group, name, path)
     saved = dataset.attrs["dtype"]
-    if {saved, variable.dtype} == {"int32", "int64"}:  # counters: Keras backends differ in width
+    if {saved, variable.dtype} <= COUNTERS:  # Keras's backends count in types of their own
         saved = variable.dtype
     received = (saved, dataset.shape)
     expected = (variable.dtype, tuple(variable.shape))
@@ -126,6 +127,6 @@ def _read_variable(group: h5py.Group, name: str, variable: Any, path: Path) -> n
             "the run's own settings"
         )
     array, dtype = np.asarray(dataset[()]), np.dtype(variable.dtype)
-    if array.dtype.kind == dtype.kind == "i":
+    if saved in COUNTERS:
         return array.astype(dtype)
     return array.view(dtype) if array.dtype != dtype else array

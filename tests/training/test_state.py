@@ -1,6 +1,7 @@
 """Exact resume: every bit of every variable, two generations, refusals."""
 
 import os
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -144,3 +145,15 @@ def test_unwritable_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write"):
         save_run_state(FakeTrainer(), tmp_path / "file" / "state", {})
+
+
+@pytest.mark.parametrize("dtypes", [("int32", "int64"), ("int64", "int32"), ("int64", "uint32")])
+def test_a_counter_may_have_another_width(tmp_path, dtypes):
+    """Keras's backends count steps and seeds in types of their own."""
+    counters = [
+        keras.Variable(start, dtype=dtype) for start, dtype in zip((70_000, 0), dtypes, strict=True)
+    ]
+    trainers = [SimpleNamespace(state_variables=lambda c=c: {"counter": c}) for c in counters]
+    save_run_state(trainers[0], tmp_path, {})
+    load_run_state(trainers[1], tmp_path)
+    assert int(counters[1].numpy()) == 70_000

@@ -1,0 +1,148 @@
+"""What the tests run under JAX, in a process that cannot import TensorFlow.
+
+    python on_jax.py steps FOLDER      one step of every family from FOLDER/NAME, saved beside it
+    python on_jax.py runs FOLDER       ways to the same weights: calls, stores, resumes, devices
+    python on_jax.py commands FOLDER   prepare, train, evaluate and translate on FOLDER/images
+
+Each prints JSON as its last line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+
+os.environ |= {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+os.environ["XLA_FLAGS"] = (
+    "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0 "
+    "--xla_llvm_disable_expensive_passes=true"
+)
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+
+class NoTensorFlow:
+    """An import hook for which TensorFlow is not installed."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def take_steps(folder: Path) -> dict:
+    """One step from each state that TensorFlow saved; the logs by family."""
+    from tiny import TINY, make_batch
+
+    from keras_vaegan.training.state import load_run_state, save_run_state
+
+    logs = {}
+    for name, config in TINY.items():
+        trainer = build(config)
+        load_run_state(trainer, folder / name)
+        logs[name] = trainer.train_on_batch(make_batch(config, 0), return_dict=True)
+        save_run_state(trainer, folder / f"{name}_after", {"step": 1})
+    return logs
+
+
+def build(config):
+    """A compiled trainer; super-resolution's in its second stage, which has both networks."""
+    from keras_vaegan.systems.registry import build_trainer
+
+    trainer = build_trainer(config)
+    if hasattr(trainer, "stage"):
+        trainer.set_stage("adversarial")
+    return trainer
+
+
+def compare_runs(folder: Path) -> dict:
+    """The largest difference of each way from four plain steps in a row."""
+    import numpy as np
+    from tiny import SIZE, VAE, read_state
+
+    from keras_vaegan.config.base import VALUE_RANGES
+    from keras_vaegan.systems.cyclegan.images import UnpairedSampler
+    from keras_vaegan.training.backend import make_stream
+    from keras_vaegan.training.device_store import DeviceStore
+    from keras_vaegan.training.distribution import make_strategy
+    from keras_vaegan.training.state import load_run_state, save_run_state
+
+    config = dataclasses.replace(
+        VAE, losses=dataclasses.replace(VAE.losses, identity_weight=0.0), precision="float32"
+    )
+    images = np.random.default_rng(0).integers(0, 256, (2, 12, SIZE, SIZE, 1), dtype="uint8")
+    sampler = UnpairedSampler(*images, config.batch_size, config.seed, config.data)
+    states = {}
+
+    def train(config=config, steps=4, first=0, state=None, store=False, per_call=1, keep=None):
+        trainer = build(config)
+        if state is not None:
+            load_run_state(trainer, state)
+        if store:
+            trainer.take_from(DeviceStore(sampler.domains, VALUE_RANGES[config.data.value_range]))
+        trainer.steps_per_execution = per_call
+        read = sampler.read_places if store else sampler.read_batch
+        trainer.fit(make_stream(read, first), steps_per_epoch=steps, verbose=0)
+        if keep is not None:
+            save_run_state(trainer, keep, {})
+        return read_state(trainer)
+
+    plain = train()
+    train(steps=2, keep=folder / "half")
+    states["resumed"] = train(steps=2, first=2, state=folder / "half")
+    states["device_data"] = train(store=True)
+    states["two_a_call"] = train(store=True, per_call=2)
+    states["recompute"] = train(dataclasses.replace(config, recompute=True))
+    with make_strategy("mirrored").scope():
+        states["two_devices"] = train()
+    return {
+        name: max(float(np.abs(state[key] - plain[key]).max()) for key in weights_of(plain))
+        for name, state in states.items()
+    }
+
+
+def weights_of(state: dict) -> list[str]:
+    """Names of the networks' weights."""
+    return [name for name in state if "optimizer" not in name and "pool" not in name]
+
+
+def run_commands(folder: Path) -> dict:
+    """Each command's exit status, on a tiny preset in the place of the demo's."""
+    from tiny import VAE
+
+    from keras_vaegan.systems import registry
+
+    registry.PRESETS["demo"] = lambda: VAE
+    images, prepared, run = folder / "images", folder / "set.npz", folder / "run"
+    train = ["--preset", "demo", "--data", prepared, "--out", run, "--strategy", "single"]
+    calls = {
+        "prepare": ["--preset", "demo", "--data", images, "--out", prepared],
+        "train": [*train, "--steps", 2, "--device-data", "--steps-per-call", 2],
+        "train again": [*train, "--steps", 4, "--resume", "--precision", "mixed_bfloat16"],
+        "evaluate": ["--weights", run, "--data", images, "--out", folder / "evaluation"],
+        "translate": [
+            "--weights", run, "--input", images / "testB", "--output", folder / "out",
+            "--direction", "mri2ct", "--samples", 2,
+        ],
+    }  # fmt: skip
+    return {
+        name: importlib.import_module(f"keras_vaegan.commands.{name.split()[0]}").main(
+            [str(word) for word in words]
+        )
+        for name, words in calls.items()
+    }
+
+
+def main(action: str, folder: str) -> None:
+    """Run one of the actions."""
+    sys.meta_path.insert(0, NoTensorFlow())
+    actions = {"steps": take_steps, "runs": compare_runs, "commands": run_commands}
+    result = actions[action](Path(folder))
+    assert "tensorflow" not in sys.modules
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,124 @@
+"""Training under JAX, without TensorFlow: the same steps, runs that go on either way, commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_vaegan.data.image import list_images, read_image
+from keras_vaegan.phantom.rendering import PhantomSet, write_phantom_folders
+from keras_vaegan.systems.registry import build_trainer
+from keras_vaegan.training.state import load_run_state, save_run_state
+
+HERE = Path(__file__).parent
+FAMILIES = ("vae", "resnet", "rrdbnet", "modality")
+GUARD = 1800  # seconds after which something hangs
+LOSSES = 1e-5
+WEIGHTS = 1e-4  # of the learning rate, as a root mean square over a variable
+ROUNDING = 2.0**-24  # of the largest weight: two libraries round each its own way
+
+pytest.importorskip("jax", reason="JAX is not installed")
+
+
+def run_on_jax(*arguments) -> dict:
+    """Run an action of on_jax.py; what it printed last."""
+    done = subprocess.run(
+        [sys.executable, str(HERE / "on_jax.py"), *map(str, arguments)],
+        capture_output=True, text=True, timeout=GUARD, cwd=HERE.parent.parent, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def steps(tiny, tmp_path_factory):
+    """One step of each family by both backends: (folder, JAX's logs, TensorFlow's, its states)."""
+    folder = tmp_path_factory.mktemp("steps")
+    trainers = {}
+    for name in FAMILIES:
+        trainers[name] = build_trainer(tiny.TINY[name])
+        if hasattr(trainers[name], "stage"):
+            trainers[name].set_stage("adversarial")
+        save_run_state(trainers[name], folder / name, {"step": 0})
+    logs = {
+        name: trainer.train_on_batch(tiny.make_batch(tiny.TINY[name], 0), return_dict=True)
+        for name, trainer in trainers.items()
+    }
+    return folder, run_on_jax("steps", folder), logs, trainers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_step_is_tensorflows_and_its_state_goes_back(steps, tiny, family):
+    folder, on_jax, on_tensorflow, trainers = steps
+    for name, value in on_tensorflow[family].items():
+        assert abs(on_jax[family][name] - value) <= LOSSES, name
+    trainer, rate = trainers[family], tiny.TINY[family].optimizer.learning_rate
+    expected = tiny.read_state(trainer)
+    assert load_run_state(trainer, folder / f"{family}_after") == {"step": 1}
+    received = tiny.read_state(trainer)
+    worst = 0.0
+    for name, values in expected.items():
+        if "optimizer" in name or "pool" in name:
+            continue
+        difference = np.sqrt(np.mean((received[name] - values) ** 2))
+        worst = max(worst, difference / rate)
+        assert difference <= WEIGHTS * rate + ROUNDING * np.abs(values).max(), name
+    print(f"{family}: weights within {worst:.1e} of the learning rate")
+    changed = trainer.train_on_batch(tiny.make_batch(tiny.TINY[family], 1), return_dict=True)
+    assert all(np.isfinite(value) for value in changed.values())
+
+
+@pytest.mark.slow
+def test_every_way_through_a_run_ends_at_the_same_weights(tmp_path):
+    differences = run_on_jax("runs", tmp_path)
+    print(differences)
+    assert differences["resumed"] == 0
+    assert all(difference <= 1e-4 for difference in differences.values())
+
+
+@pytest.mark.slow
+def test_the_commands_run_without_tensorflow(tmp_path):
+    write_phantom_folders(tmp_path / "images", PhantomSet(count=16, size=32))
+    statuses = run_on_jax("commands", tmp_path)
+    assert set(statuses.values()) == {0}
+    history = (tmp_path / "run" / "logs" / "history.csv").read_text().splitlines()
+    assert [line.split(",")[1] for line in history[1:]] == ["2", "4"]
+    metrics = json.loads((tmp_path / "evaluation" / "metrics.json").read_text())
+    assert metrics
+    generated = list_images(tmp_path / "out")
+    assert generated and all(read_image(path).std() > 0 for path in generated[:2])
+
+
+REFUSALS = {
+    "unknown backend": ({"KERAS_BACKEND": "theano"}, [], "KERAS_BACKEND=theano"),
+    "float16": ({}, ["--precision", "mixed_float16"], "mixed_float16 under JAX"),
+    "workers": ({}, ["--strategy", "multi_worker"], "multi_worker under JAX"),
+    "no TPU": ({}, ["--strategy", "tpu"], "a TPU that JAX sees"),
+    "calls": ({}, ["--steps", "9", "--steps-per-call", "2"], "--steps-per-call 2"),
+    "another system": ({}, ["--preset", "rrdbnet_x4_small", "--device-data"], "--device-data"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_bad_input_is_one_line(name, tmp_path):
+    environment, options, word = REFUSALS[name]
+    write_phantom_folders(tmp_path / "images", PhantomSet(count=16, size=32))
+    words = ["--preset", "demo", "--data", tmp_path / "images", "--out", tmp_path / "run"]
+    if "--preset" in options:
+        words = words[2:]
+    done = subprocess.run(
+        [sys.executable, "-m", "keras_vaegan.train", *map(str, words), *options],
+        capture_output=True, text=True, timeout=GUARD, cwd=HERE.parent.parent, check=False,
+        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", **environment},
+    )  # fmt: skip
+    assert done.returncode == 2
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: ") and word in lines[0], done.stderr
+    assert not (tmp_path / "run" / "state").exists()
