@@ -10,6 +10,7 @@ import dataclasses
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def write_prepared(data: Path, out: Path, config: DataConfig) -> dict[str, int]:
         InputError: unusable images, or a file that cannot be written.
     """
     root = find_image_root(data)
-    arrays: dict[str, np.ndarray] = {"data": np.array(config_to_json(config))}
+    arrays: dict[str, Any] = {"data": np.array(config_to_json(config))}
     for folder in TRAIN_FOLDERS:
         images, names = load_images(list_images(root / folder), config)
         arrays |= {folder: images, f"names_{folder}": np.array(names)}

@@ -77,7 +77,9 @@ def degrade(
 def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Bicubic, antialiased where it shrinks; clipped to [0, 1]."""
     channels = [Image.fromarray(np.ascontiguousarray(part)) for part in np.moveaxis(image, -1, 0)]
-    resized = [np.asarray(part.resize((width, height), Image.BICUBIC)) for part in channels]
+    resized = [
+        np.asarray(part.resize((width, height), Image.Resampling.BICUBIC)) for part in channels
+    ]
     return np.clip(np.stack(resized, axis=-1), 0.0, 1.0)
 
 
@@ -93,5 +95,5 @@ def _store_as_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     levels = np.round(image * 255).astype("uint8")
     flag = cv2.IMREAD_COLOR if image.shape[-1] == 3 else cv2.IMREAD_GRAYSCALE
     _, stored = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    read = cv2.imdecode(stored, flag).reshape(image.shape)[..., ::-1]
+    read = np.asarray(cv2.imdecode(stored, flag)).reshape(image.shape)[..., ::-1]
     return read.astype("float32") / 255

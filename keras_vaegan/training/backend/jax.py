@@ -249,6 +249,12 @@ class StepRunner:
     """
 
     steps_per_execution = 1  # Keras's name of it
+    variables: Any  # and what else a trainer is
+    metrics: Any
+    history: Any
+    state_variables: Callable[[], dict]
+    reset_metrics: Callable[[], None]
+    train_step: Callable[[Any], dict]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
