@@ -33,8 +33,12 @@ class NoTensorFlow:
 
 
 def take_steps(folder: Path) -> dict:
-    """One step from each state that TensorFlow saved; the logs by family."""
-    from tiny import TINY, make_batch
+    """One step from each state that TensorFlow saved, by Adam and by plain gradients.
+
+    Returns:
+        The logs by family. The states are FOLDER/NAME_after and FOLDER/NAME_plain.
+    """
+    from tiny import TINY, make_batch, use_plain_gradients
 
     from keras_vaegan.training.state import load_run_state, save_run_state
 
@@ -44,6 +48,10 @@ def take_steps(folder: Path) -> dict:
         load_run_state(trainer, folder / name)
         logs[name] = trainer.train_on_batch(make_batch(config, 0), return_dict=True)
         save_run_state(trainer, folder / f"{name}_after", {"step": 1})
+        load_run_state(trainer, folder / name)
+        use_plain_gradients(trainer)
+        trainer.train_on_batch(make_batch(config, 0))
+        save_run_state(trainer, folder / f"{name}_plain", {"step": 1})
     return logs
 
 

@@ -20,8 +20,9 @@ HERE = Path(__file__).parent
 FAMILIES = ("vae", "resnet", "rrdbnet", "modality")
 GUARD = 1800  # seconds after which something hangs
 LOSSES = 1e-5
-WEIGHTS = 1e-4  # of the learning rate, as a root mean square over a variable
-ROUNDING = 2.0**-24  # of the largest weight: two libraries round each its own way
+GRADIENTS = 1e-5  # of a variable's own, of most variables
+KINK = 5e-2  # of any: a value at a ReLU's kink may fall to either side of it
+ADAM = 1e-2  # of the rate, over all weights: Adam blows up rounding where a gradient is all but 0
 
 pytest.importorskip("jax", reason="JAX is not installed")
 
@@ -38,7 +39,7 @@ def run_on_jax(*arguments) -> dict:
 
 @pytest.fixture(scope="module")
 def steps(tiny, tmp_path_factory):
-    """One step of each family by both backends: (folder, JAX's logs, TensorFlow's, its states)."""
+    """One step of each family by both backends: (folder, JAX's logs, TensorFlow's trainers)."""
     folder = tmp_path_factory.mktemp("steps")
     trainers = {}
     for name in FAMILIES:
@@ -46,33 +47,51 @@ def steps(tiny, tmp_path_factory):
         if hasattr(trainers[name], "stage"):
             trainers[name].set_stage("adversarial")
         save_run_state(trainers[name], folder / name, {"step": 0})
-    logs = {
-        name: trainer.train_on_batch(tiny.make_batch(tiny.TINY[name], 0), return_dict=True)
-        for name, trainer in trainers.items()
-    }
-    return folder, run_on_jax("steps", folder), logs, trainers
+    return folder, run_on_jax("steps", folder), trainers
+
+
+def read_change(tiny, trainer, folder) -> dict[str, np.ndarray]:
+    """How far a saved state's weights are from the trainer's own."""
+    before = tiny.read_state(trainer)
+    load_run_state(trainer, folder)
+    return dict(tiny.list_weights(tiny.read_state(trainer), before))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_step_is_tensorflows_and_its_state_goes_back(steps, tiny, family):
-    folder, on_jax, on_tensorflow, trainers = steps
-    for name, value in on_tensorflow[family].items():
-        assert abs(on_jax[family][name] - value) <= LOSSES, name
+    """Losses, Adam's step and its state, then the plain gradients."""
+    folder, on_jax, trainers = steps
     trainer, rate = trainers[family], tiny.TINY[family].optimizer.learning_rate
-    expected = tiny.read_state(trainer)
-    assert load_run_state(trainer, folder / f"{family}_after") == {"step": 1}
-    received = tiny.read_state(trainer)
-    worst = 0.0
-    for name, values in expected.items():
-        if "optimizer" in name or "pool" in name:
-            continue
-        difference = np.sqrt(np.mean((received[name] - values) ** 2))
-        worst = max(worst, difference / rate)
-        assert difference <= WEIGHTS * rate + ROUNDING * np.abs(values).max(), name
-    print(f"{family}: weights within {worst:.1e} of the learning rate")
-    changed = trainer.train_on_batch(tiny.make_batch(tiny.TINY[family], 1), return_dict=True)
-    assert all(np.isfinite(value) for value in changed.values())
+    logs = trainer.train_on_batch(tiny.make_batch(tiny.TINY[family], 0), return_dict=True)
+    for name, value in logs.items():
+        assert abs(on_jax[family][name] - value) <= LOSSES, name
+    adam = read_change(tiny, trainer, folder / f"{family}_after")
+    whole = np.sqrt(np.mean(np.concatenate([part.ravel() for part in adam.values()]) ** 2))
+    again = trainer.train_on_batch(tiny.make_batch(tiny.TINY[family], 1), return_dict=True)
+    assert all(np.isfinite(value) for value in again.values())
+
+    load_run_state(trainer, folder / family)
+    before = tiny.read_state(trainer)
+    tiny.use_plain_gradients(trainer)
+    trainer.train_on_batch(tiny.make_batch(tiny.TINY[family], 0))
+    taken = {
+        name: value - before[name]
+        for name, value in tiny.read_state(trainer).items()
+        if name in before
+    }
+    plain = read_change(tiny, trainer, folder / f"{family}_plain")
+    shares = [
+        np.sqrt(np.mean(part**2) / np.mean(taken[name] ** 2))
+        for name, part in plain.items()
+        if np.abs(taken[name]).max() > 1e-6
+    ]
+    print(
+        f"{family}: gradients within {np.median(shares):.1e} of their own, at most "
+        f"{max(shares):.1e}; Adam's weights within {whole / rate:.1e} of the rate"
+    )
+    assert whole <= ADAM * rate
+    assert np.median(shares) <= GRADIENTS and max(shares) <= KINK
 
 
 @pytest.mark.slow
