@@ -123,6 +123,16 @@ def make_batch(config, seed: int) -> tuple[np.ndarray, ...]:
     return high[:, ::scale, ::scale].copy(), high
 
 
+def run_graphs_as_traced() -> None:
+    """Leave out TensorFlow's graph optimiser, which takes longer than the few steps that it speeds.
+
+    What runs in a process of its own has it: the commands of the notebooks, for one.
+    """
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
 def read_state(trainer) -> dict[str, np.ndarray]:
     """Every variable that a resume needs, as float64."""
     return {name: np.array(v, "float64") for name, v in trainer.state_variables().items()}
