@@ -20,6 +20,12 @@ os.environ.setdefault(
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(scope="session", autouse=True)
+def plain_graphs() -> None:
+    """Run TensorFlow's graphs as they are traced; see `run_graphs_as_traced` in tiny.py."""
+    load_module("tiny.py").run_graphs_as_traced()
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The checkout's root."""

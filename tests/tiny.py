@@ -131,6 +131,16 @@ def use_plain_gradients(trainer) -> None:
     trainer.reset_step()
 
 
+def run_graphs_as_traced() -> None:
+    """Leave out TensorFlow's graph optimiser, which takes longer than the few steps that it speeds.
+
+    What runs in a process of its own has it: the commands of the notebooks, for one.
+    """
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
 def read_state(trainer) -> dict[str, np.ndarray]:
     """Every variable that a resume needs, as float64."""
     return {name: np.array(v, "float64") for name, v in trainer.state_variables().items()}

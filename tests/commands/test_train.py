@@ -179,11 +179,12 @@ def test_an_unwritable_run_folder_is_refused(phantom, tmp_path, expect_refusal):
 
 
 @pytest.mark.slow
-def test_train_writes_the_run_folder_and_resumes(phantom, tmp_path, capsys):
+def test_train_writes_the_run_folder_and_resumes(phantom, tiny, tmp_path, capsys, monkeypatch):
     """Two steps, then two more: files, history, weights that translate."""
+    monkeypatch.setitem(PRESETS, "tiny", lambda: dataclasses.replace(tiny.RESNET, steps=9))
     run = tmp_path / "run"
     common = [
-        "--preset", "demo", "--data", str(phantom), "--out", str(run), "--image-size", "32",
+        "--preset", "tiny", "--data", str(phantom), "--out", str(run), "--image-size", "32",
         "--batch-size", "2",
     ]  # fmt: skip
     assert train.main([*common, "--steps", "2"]) == 0

@@ -218,11 +218,12 @@ def test_partners_share_one_box_at_any_resolution():
 
 def test_real_heads_fill_the_square(real_images):
     for folder in ("testA", "testB"):
-        sides = []
+        squares = []
         for path in list_images(real_images / folder)[::10]:
-            gray = to_channels(read_image(path), 1)[..., 0]
-            edges = find_edges(fit(gray, 256, align="head")[0])
-            sides.append(max(edges[2:] - edges[:2]) / 256)
+            gray = to_channels(read_image(path), 1)
+            squares.append(call(fit_images, gray[None], data=DataConfig(256, 1, align="head")))
+        edges = call(find_head_edges, np.concatenate(squares))
+        sides = (edges[:, 2:] - edges[:, :2]).max(axis=1) / 256
         assert np.quantile(sides, 0.1) > 0.85
 
 

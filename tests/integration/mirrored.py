@@ -38,10 +38,11 @@ def main(names: list[str]) -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     two = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpu, two)
-    from tiny import TINY, compare_roughly
+    from tiny import TINY, compare_roughly, run_graphs_as_traced
 
     from keras_vaegan.training.distribution import make_strategy
 
+    run_graphs_as_traced()
     single, mirrored = make_strategy("single"), make_strategy("mirrored")
     results = {}
     for name in names or TINY:

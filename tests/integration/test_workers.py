@@ -1,0 +1,77 @@
+"""Two workers give the update of one process; killed and resumed, they end as whole runs do."""
+
+import pytest
+
+from keras_vaegan.training.distribution import find_cluster
+
+FAMILIES = ("vae", "resnet", "rrdbnet", "modality")
+SLURM = {
+    "SLURM_JOB_ID": "7", "SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2",
+    "SLURM_STEP_NODELIST": "node[1-2]", "SLURM_STEP_TASKS_PER_NODE": "1(x2)",
+}  # fmt: skip
+
+
+def test_slurm_tells_the_workers_their_places(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for name, value in SLURM.items():
+        monkeypatch.setenv(name, value)
+    resolver = find_cluster()
+    assert resolver.cluster_spec().as_dict() == {"worker": ["node1:8888", "node2:8888"]}
+    assert (resolver.task_type, resolver.task_id) == ("worker", 1)
+
+
+@pytest.mark.slow
+def test_two_workers_train_under_slurm(processes, data, tmp_path):
+    slurm = {**SLURM, "SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_TASKS_PER_NODE": "2"}
+    command = [processes.HERE / "worker.py", "rrdbnet", tmp_path, data, "--steps", 2]
+    processes.finish_all(
+        [processes.start(*command, **slurm | {"SLURM_PROCID": str(index)}) for index in range(2)]
+    )
+    assert processes.find_difference(tmp_path / "rrdbnet.0.npz", tmp_path / "rrdbnet.1.npz") == 0
+
+
+@pytest.fixture(scope="module")
+def two_and_one(processes, data, tmp_path_factory):
+    """Every family trained by two workers, and by one process: the two folders."""
+    two, one = (tmp_path_factory.mktemp(name) for name in ("two", "one"))
+    processes.finish_all(processes.start_workers(",".join(FAMILIES), two, data, "--steps", 2))
+    processes.finish(
+        processes.start(processes.HERE / "worker.py", ",".join(FAMILIES), one, data, "--steps", 2)
+    )
+    return two, one
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_two_workers_agree_with_each_other_and_with_one_process(
+    processes, two_and_one, family, tiny
+):
+    two, one = two_and_one
+    assert processes.find_difference(two / f"{family}.0.npz", two / f"{family}.1.npz") == 0
+    difference = tiny.compare_roughly(
+        processes.read_arrays(two / f"{family}.0.npz"),
+        processes.read_arrays(one / f"{family}.0.npz"),
+    )
+    print(f"{family}: two workers against one process {difference:.1e}")
+    assert difference <= processes.TOLERANCE
+    assert (two / family / "state" / "state.h5").exists()  # the chief's, once
+    lines = (two / family / "logs" / "history.csv").read_text().splitlines()
+    assert len(lines) == 2
+
+
+@pytest.mark.slow
+def test_killed_workers_resume_to_the_same_weights(processes, data, tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for folder in (whole, cut):
+        folder.mkdir()
+    options = [data, "--deterministic", "--steps", 12]
+    processes.finish_all(processes.start_workers("rrdbnet", whole, *options))
+    workers = processes.start_workers("rrdbnet", cut, *options)
+    processes.wait_for(cut / "rrdbnet" / "state" / "state.h5", workers)
+    for worker in workers[::-1]:
+        assert worker.poll() is None
+        worker.kill()
+        worker.communicate()
+    processes.finish_all(processes.start_workers("rrdbnet", cut, *options, "--resume"))
+    for index in range(2):
+        assert processes.find_difference(whole / "rrdbnet.0.npz", cut / f"rrdbnet.{index}.npz") == 0
