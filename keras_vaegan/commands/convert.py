@@ -86,7 +86,7 @@ def convert_esrgan(source: Path, target: Path, options: CommandOptions = NO_OPTI
     model, config = load_esrgan(source)
     write_model(model, config, target)
     print(
-        f"x{config.scale}, {config.channels} -> {config.made_channels} channels, "
+        f"x{config.scale}, {config.channels} -> {config.generated_channels} channels, "
         f"{config.num_blocks} blocks of {config.num_features} features, growth "
         f"{config.growth_channels}"
     )

@@ -222,7 +222,7 @@ def _add_file(app: App, commands: tuple[str, ...], arguments: Any) -> None:
         _check_names(options, given[-1], arguments)
         Dict(options, source=given[-1], use_commands_as_keys=False)(app, commands, arguments)
     leaves = [a for a in arguments if a.parse and not a.children]
-    missing = [a.name for a in leaves if a.required and not a.has_tokens]
+    missing = [_name(a) for a in leaves if a.required and not a.has_tokens]
     if missing:
         expected = ("it", "both", "all of them")[min(len(missing), 3) - 1]
         raise CycloptsError(msg=f"{MISSING}{', '.join(missing)}: expected {expected}")
@@ -233,6 +233,12 @@ def _add_file(app: App, commands: tuple[str, ...], arguments: Any) -> None:
             if not token.value.lstrip("-").isdecimal():
                 origin = "" if token.source == "cli" else f" in {token.source}"
                 raise InputError(f"{argument.name} {token.value}{origin}: expected a whole number")
+
+
+def _name(argument: Any) -> str:
+    """An argument as the user types it: --out, or FILE where it has its place."""
+    positional = argument.field_info.is_positional and not argument.field_info.is_keyword_only
+    return argument.name.lstrip("-").upper() if positional else argument.name
 
 
 def _check_names(options: dict[str, Any], file: str, arguments: Any) -> None:

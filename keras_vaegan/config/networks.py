@@ -239,7 +239,7 @@ class RRDBNetConfig:
         return 4 // self.scale
 
     @property
-    def made_channels(self) -> int:
+    def generated_channels(self) -> int:
         """Channels of the output."""
         return self.output_channels or self.channels
 

@@ -24,7 +24,7 @@ def build_rrdbnet(config: RRDBNetConfig | None = None, **fields) -> keras.Model:
 
     Returns:
         Functional model, (N, H, W, channels) float32 in [0, 1], any H and W of at least 4 ->
-        (N, H * scale, W * scale, made_channels) float32, not clipped.
+        (N, H * scale, W * scale, generated_channels) float32, not clipped.
 
     Raises:
         InputError: the config refuses a value.
@@ -48,7 +48,7 @@ def build_rrdbnet(config: RRDBNetConfig | None = None, **fields) -> keras.Model:
         x = _apply_conv_activation(x, features, seeds, f"conv_{name}")
     x = _apply_conv_activation(x, features, seeds, "conv_hr")
     x = apply_conv(
-        x, config.made_channels, kernel, seeds, "conv_last", gain=PLAIN_GAIN, dtype="float32"
+        x, config.generated_channels, kernel, seeds, "conv_last", gain=PLAIN_GAIN, dtype="float32"
     )
     if config.unshuffle > 1:
         x = CropToMultiple(config.scale, name="crop", dtype="float32")([x, image])

@@ -98,6 +98,12 @@ def compare_runs(folder: Path) -> dict:
         return read_state(trainer)
 
     plain = train()
+    trainer = build(config)
+    logs = trainer.evaluate([sampler.read_batch(0)], return_dict=True)
+    assert set(logs) == {name for name in logs if name.startswith("cycle_")} and len(logs) == 6
+    eager = build(config)
+    eager.compile(run_eagerly=True)
+    assert eager.train_on_batch(sampler.read_batch(0))
     train(steps=2, keep=folder / "half")
     states["resumed"] = train(steps=2, first=2, state=folder / "half")
     states["device_data"] = train(store=True)

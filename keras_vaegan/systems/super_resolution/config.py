@@ -92,7 +92,7 @@ class SuperResolutionConfig(RunConfig):
     def __post_init__(self) -> None:
         network = self.generator
         require(network.channels in (1, 3), "generator.channels", network.channels, "1 or 3")
-        given, fits = network.output_channels, network.made_channels == network.channels
+        given, fits = network.output_channels, network.generated_channels == network.channels
         require(fits, "generator.output_channels", given, f"the input's {network.channels}")
         fits = self.patch_size % network.unshuffle == 0
         require(fits, "patch_size", self.patch_size, f"a multiple of {network.unshuffle}")

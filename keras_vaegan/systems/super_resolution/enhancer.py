@@ -80,10 +80,10 @@ class Enhancer:
         """Take a network as its weight file tells it; otherwise as `load`."""
         SuperResolutionSystem.check_network(network)
         config: Any = network.config
-        if config.channels not in (1, 3) or config.made_channels != config.channels:
+        if config.channels not in (1, 3) or config.generated_channels != config.channels:
             raise InputError(
                 f"{network.file} reads {config.channels} channels and gives "
-                f"{config.made_channels}: expected 1 or 3, as many in as out"
+                f"{config.generated_channels}: expected 1 or 3, as many in as out"
             )
         if overlap is None:
             overlap = min(DEFAULT_OVERLAP, tile // 8 // GRAIN * GRAIN) if tile else 0

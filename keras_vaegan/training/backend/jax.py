@@ -242,10 +242,10 @@ def make_run_callbacks(folder: Path) -> list[keras.callbacks.Callback]:
 
 
 class StepRunner:
-    """How a trainer runs its `train_step` under JAX; mixed into `Trainer` before `keras.Model`.
+    """How a trainer runs its steps under JAX; mixed into `Trainer` before `keras.Model`.
 
-    Keras's own JAX loop knows one optimiser. This one compiles the step for all that
-    `list_variables` names, gives it the old values' memory, and takes the new ones over.
+    Keras's own JAX loop knows one optimiser. This one compiles `train_step` and `test_step` for
+    all that `list_variables` names, gives them the old values' memory, and takes the new ones over.
     """
 
     steps_per_execution = 1  # Keras's name of it
@@ -255,6 +255,7 @@ class StepRunner:
     state_variables: Callable[[], dict]
     reset_metrics: Callable[[], None]
     train_step: Callable[[Any], dict]
+    test_step: Callable[[Any], dict]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -268,7 +269,7 @@ class StepRunner:
 
     def reset_step(self) -> None:
         """Compile the step anew, for another stage."""
-        self._calls: dict[int, Callable] = {}  # compiled programs, by the steps that they take
+        self._calls: dict[tuple, Callable] = {}  # compiled, by the step and how many it takes
 
     def fit(
         self,
@@ -315,16 +316,25 @@ class StepRunner:
         """One step on one batch; as `keras.Model.train_on_batch`."""
         batch = x if y is None else (x, y)
         self.reset_metrics()
-        with self._run(1) as call:
-            logs = call([batch])
-        values = {name: float(value) for name, value in logs.items()}
+        with self._run(self.train_step) as call:
+            logs = _to_floats(call([batch]))
+        return logs if return_dict else list(logs.values())
+
+    def evaluate(self, x: Iterable, *, return_dict: bool = False, **unused):
+        """Means of `test_step` over a finite stream; as `keras.Model.evaluate`."""
+        self.reset_metrics()
+        logs: dict = {}
+        with self._run(self.test_step) as call:
+            for batch in x:
+                logs = call([batch])
+        values = _to_floats(logs)
         return values if return_dict else list(values.values())
 
     def _run_epoch(self, stream: Iterator, steps: int | None, listeners, live: bool) -> dict:
         """Steps until the epoch, the stream or the training ends. Returns the last logs."""
         logs: dict = {}
         size = self.steps_per_execution
-        with self._run(size) as call:
+        with self._run(self.train_step, size) as call:
             for first in range(0, steps or sys.maxsize, size):
                 batches = list(itertools.islice(stream, size))
                 if len(batches) < size:
@@ -339,38 +349,36 @@ class StepRunner:
         return _to_floats(logs)
 
     @contextmanager
-    def _run(self, size: int) -> Iterator[Callable[[list], dict]]:
+    def _run(self, step: Callable, size: int = 1) -> Iterator[Callable[[list], dict]]:
         """Give `size` batches -> logs; the variables have their new values after the block."""
-        variables = self.list_variables()
-        if size not in self._calls:
-            self._calls[size] = self._compile(variables, size)
+        variables, key = self.list_variables(), (step.__name__, size)
+        if key not in self._calls:
+            self._calls[key] = self._compile(step, variables, size)
         state = [[variable.value for variable in variables]]
         distribution = keras.distribution.distribution()
 
         def call(batches: list) -> dict:
             placed = [place_batch(batch, distribution) for batch in batches]
-            state[0], logs = self._calls[size](state[0], placed)
+            state[0], logs = self._calls[key](state[0], placed)
             return logs
 
-        try:
-            yield call
-        finally:
-            for variable, value in zip(variables, state[0], strict=True):
-                variable.assign(value)
+        yield call
+        for variable, value in zip(variables, state[0], strict=True):
+            variable.assign(value)
 
-    def _compile(self, variables: list, size: int) -> Callable:
+    def _compile(self, step: Callable, variables: list, size: int) -> Callable:
         """(values, `size` batches) -> (values, logs); takes over the memory of the old values."""
 
-        def step(values: list, batch) -> tuple[list, dict]:
+        def take(values: list, batch) -> tuple[list, dict]:
             with _hold(variables, values) as scope:
-                logs = self.train_step(batch)
+                logs = step(batch)
                 return [scope.get_current_value(variable) for variable in variables], logs
 
         def run(values: list, batches: list) -> tuple[list, dict]:
             if size == 1:
-                return step(values, batches[0])
+                return take(values, batches[0])
             stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *batches)
-            values, logs = jax.lax.scan(step, values, stacked)
+            values, logs = jax.lax.scan(take, values, stacked)
             return values, jax.tree.map(lambda part: part[-1], logs)
 
         if getattr(self, "run_eagerly", False):
