@@ -91,8 +91,8 @@ def test_actions_take_positional_arguments(capsys):
     assert KEPT.pop() == (Path("a"), Path("b"))
     assert "copy or keep" in error_line(capsys, actions)
     assert "move" in error_line(capsys, actions, "move")
-    assert "missing --target: expected it" in error_line(capsys, actions, "copy", "a")
-    assert "missing --source, --target: expected both" in error_line(capsys, actions, "copy")
+    assert "missing TARGET: expected it" in error_line(capsys, actions, "copy", "a")
+    assert "missing SOURCE, TARGET: expected both" in error_line(capsys, actions, "copy")
     assert "c" in error_line(capsys, actions, "copy", "a", "b", "c")
     shell.run(actions, ["copy", "--help"], prog="prog")
     assert "SOURCE" in capsys.readouterr().out
@@ -282,8 +282,8 @@ def test_chatter_is_held_back_unless_the_block_fails(capfd):
 
 def test_the_program_lists_the_commands(capsys):
     assert set(program.COMMANDS) == {
-        "train", "translate", "synthesize", "enhance", "evaluate", "export", "convert", "phantom",
-        "download",
+        "prepare", "train", "translate", "synthesize", "enhance", "evaluate", "export", "convert",
+        "phantom", "download",
     }  # fmt: skip
     assert program.main(["--help"]) == 0
     out = capsys.readouterr().out

@@ -126,7 +126,7 @@ BAD = {
     (): "no action given: expected inspect or keras",
     ("esrgan2", "x"): 'unknown command "esrgan2"',
     ("inspect", "absent.h5"): "no file absent.h5",
-    ("inspect",): "missing --file",
+    ("inspect",): "missing FILE",
     ("keras", "g.h5", "out.txt"): "expected a name ending in .keras or .h5",
     ("keras", "g.h5", "o.h5", "--assume", "groups"): "expected NAME=VALUE",
     ("keras", "g.h5", "o.h5", "--replace", "=x"): "expected NAME=VALUE",

@@ -61,7 +61,7 @@ def read_prepared(path: Path, config: DataConfig) -> dict[str, np.ndarray]:
         InputError: it is damaged or no such file, or was prepared otherwise.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             saved = config_from_dict(json.loads(str(file["data"])))
             images = {folder: file[folder] for folder in TRAIN_FOLDERS}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, InputError) as error:
