@@ -35,7 +35,11 @@ SIDES = Path(__file__).with_name("race_gpu_sides.py")
 UNITS = {"translate": "images"}
 ENVIRONMENTS = {
     # Without its preallocation JAX leaves the other sides their part of the memory.
-    "jax": {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
+    "jax": {
+        "KERAS_BACKEND": "jax",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.95",
+    },
     "torch": {},
 }
 
