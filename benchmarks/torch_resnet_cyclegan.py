@@ -119,7 +119,7 @@ class TorchCycleGAN(TorchTrainer):
         super().__init__(config, {"g": build_generator, "d": build_discriminator}, **how)
         self.ssim_loss = ssim_loss
         if how.get("compiled"):
-            self.ssim_loss = torch.compile(ssim_loss, dynamic=False, fullgraph=True)
+            self.ssim_loss = torch.compile(ssim_loss, **self.compile_options)
 
     def run(self, name: str, *batches):
         """A network on one or more batches, in one call where `merged`; float32 outputs."""

@@ -30,6 +30,8 @@ class TorchTrainer:
         merged: Have calls of a network that do not depend on each other in one.
     """
 
+    compile_options = {"dynamic": False, "fullgraph": True}  # a program for each batch size
+
     def __init__(
         self, config, build: dict, *, device="cpu", bfloat16: bool = False,
         channels_last: bool = False, compiled: bool = False, merged: bool = False,
@@ -60,8 +62,8 @@ class TorchTrainer:
         self.optimizers = {kind: self._make_adam(kind) for kind in ("g", "d")}
 
     def compile_net(self, net) -> None:
-        """Compile a network as a whole, once for each batch size."""
-        net.compile(dynamic=False, fullgraph=True)
+        """Compile a network as a whole."""
+        net.compile(**self.compile_options)
 
     def _make_adam(self, kind: str):
         """Adam of the networks of a kind; one kernel for all weights on a GPU."""
