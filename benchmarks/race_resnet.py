@@ -18,13 +18,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import json
 import os
 import resource
-import statistics
-import subprocess
-import sys
 import time
+
+import race
 
 PEAK_IMAGES = 4
 PEAK_CALLS = 12
@@ -112,87 +110,43 @@ def make_torch_work(arguments):
     return lambda: rival.translate(source).numpy(), convolve
 
 
-def serve(arguments) -> None:
+def serve_side(arguments) -> None:
     """Work when a line arrives on standard input; answer with a line of JSON."""
     make = {"keras": make_keras_work, "torch": make_torch_work}[arguments.serve]
     work, convolve = make(arguments)
-    print(json.dumps({"ready": True}), flush=True)
-    for line in sys.stdin:
-        times = 1 if line.strip() == "work" else PEAK_CALLS
-        function = work if line.strip() == "work" else convolve
-        begin, cpu = time.perf_counter(), time.process_time()
-        for _ in range(times):
-            function()
-        answer = {
-            "wall": (time.perf_counter() - begin) / times,
-            "cpu": (time.process_time() - cpu) / times,
-            "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-        }
-        print(json.dumps(answer), flush=True)
+    race.serve({"work": lambda: measure(work, 1), "peak": lambda: measure(convolve, PEAK_CALLS)})
 
 
-class Side:
-    """One library's process."""
+def measure(function, times: int) -> dict:
+    """Mean wall and CPU time of some calls, and the largest resident set so far."""
+    begin, cpu = time.perf_counter(), time.process_time()
+    for _ in range(times):
+        function()
+    return {
+        "wall": (time.perf_counter() - begin) / times,
+        "cpu": (time.process_time() - cpu) / times,
+        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    }
 
-    def __init__(self, arguments, task: str, precision: str, library: str, **how) -> None:
-        self.name = " ".join([library, *how.values()])
-        options = {"task": task, "precision": precision, "serve": library, **how}
-        for name in ("batch_size", "image_size", "threads"):
-            options[name.replace("_", "-")] = getattr(arguments, name)
-        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-        words += ["--filters", *map(str, arguments.filters)]
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": str(arguments.threads),
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "CUDA_VISIBLE_DEVICES": "",
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, __file__, *words], env=environment, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
-        self.turns: list[dict] = []
-        self.read()
 
-    def read(self) -> dict:
-        """The next answer; whatever else a library prints is passed over."""
-        for line in self.process.stdout:
-            if line.startswith("{"):
-                return json.loads(line)
-        raise SystemExit(f"{self.name} ended early: run it with --serve to see why")
-
-    def ask(self, what: str) -> dict:
-        """Let the side work once."""
-        self.process.stdin.write(what + "\n")
-        self.process.stdin.flush()
-        return self.read()
-
-    def median(self, key: str) -> float:
-        """Median over the counted turns."""
-        return statistics.median(turn[key] for turn in self.turns)
-
-    def stop(self) -> None:
-        """End the process."""
-        self.process.stdin.close()
-        self.process.wait()
+def open_side(arguments, task: str, precision: str, library: str, **how) -> race.Side:
+    """Start one library's process."""
+    options = {"task": task, "precision": precision, "serve": library, **how}
+    for name in ("batch_size", "image_size", "threads"):
+        options[name.replace("_", "-")] = getattr(arguments, name)
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    words += ["--filters", *map(str, arguments.filters)]
+    environment = {
+        "OMP_NUM_THREADS": str(arguments.threads),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    side = race.Side(" ".join([library, *how.values()]), [__file__, *words], environment)
+    side.wait()
+    return side
 
 
 # -- arithmetic -----------------------------------------------------------------------------------
-
-
-def list_convolutions(model) -> list[float]:
-    """Floating-point operations of one image's forward pass, a number per convolution."""
-    counts = []
-    for layer in model.layers:
-        kernel = getattr(layer, "kernel", None)
-        if kernel is not None:
-            is_transposed = "Transpose" in type(layer).__name__
-            shape = layer.input.shape if is_transposed else layer.output.shape
-            size = 1
-            for number in kernel.shape:
-                size *= number
-            counts.append(2.0 * size * shape[1] * shape[2])
-    return counts
 
 
 def count_operations(arguments, task: str) -> float:
@@ -200,19 +154,14 @@ def count_operations(arguments, task: str) -> float:
     from keras_vaegan.models.build import build_model
 
     config = make_config(arguments)
-    count = config.batch_size
-    generator = list_convolutions(build_model(config.generator))
+    generator = race.count_convolutions(build_model(config.generator))
     if task == "translate":
-        return count * sum(generator)
-    discriminator = list_convolutions(build_model(config.discriminator))
-    # Per direction: translation and identity, whose first layer needs no gradient of its input;
-    # the cycle; the discriminator, once for its input's gradient alone and once for its update.
-    passes = 2 * (3 * sum(generator) - generator[0]) + 3 * sum(generator)
-    passes += 2 * sum(discriminator) + 2 * (3 * sum(discriminator) - discriminator[0])
-    return 2 * count * passes
+        return config.batch_size * sum(generator.values())
+    discriminator = race.count_convolutions(build_model(config.discriminator))
+    return race.count_step(config, generator, discriminator)
 
 
-def measure_peak(sides: list[Side], arguments) -> dict[str, float]:
+def measure_peak(sides: list[race.Side], arguments) -> dict[str, float]:
     """The best convolution rate of any side, in operations per second of wall and CPU time."""
     width, side = arguments.filters[-1], arguments.image_size // 4
     operations = 2.0 * PEAK_IMAGES * side**2 * 9 * width**2
@@ -225,12 +174,13 @@ def measure_peak(sides: list[Side], arguments) -> dict[str, float]:
 # -- the race -------------------------------------------------------------------------------------
 
 
-def race(arguments, task: str, precision: str) -> None:
+def run_race(arguments, task: str, precision: str) -> None:
     """Run one task in one precision and print its rows."""
     arguments.precision = precision
-    sides = [Side(arguments, task, precision, "keras")]
+    sides = [open_side(arguments, task, precision, "keras")]
     for layout, calls in itertools.product(arguments.layouts, arguments.calls):
-        sides.append(Side(arguments, task, precision, "torch", layout=layout, calls=calls))
+        how = {"layout": layout, "calls": calls}
+        sides.append(open_side(arguments, task, precision, "torch", **how))
     rounds = arguments.rounds if task == "train" else 3 * arguments.rounds
     for side in sides:
         side.ask("work")
@@ -238,7 +188,7 @@ def race(arguments, task: str, precision: str) -> None:
     for _ in range(rounds):
         peaks.append(measure_peak(sides, arguments))
         for side in sides:
-            side.turns.append(side.ask("work"))
+            side.take_turn()
     for side in sides:
         side.stop()
     operations = count_operations(arguments, task)
@@ -286,10 +236,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.serve:
         arguments.calls = arguments.calls[0]
-        serve(arguments)
+        serve_side(arguments)
         return
     for precision, task in itertools.product(arguments.precisions, arguments.tasks):
-        race(arguments, task, precision)
+        run_race(arguments, task, precision)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,17 @@
-"""System C's training step in PyTorch: what `benchmarks/race_resnet.py` runs against.
+"""System C's training step in PyTorch: what `race_resnet.py` and `race_gpu.py` run against.
 
 The same layers, losses and order of updates as `keras_vaegan` with the preset `resnet_cyclegan`,
-written as PyTorch users write them: eager, `nn.Module`, autocast for bfloat16. PyTorch's strided
-convolutions start one pixel before the image where TensorFlow's end one pixel after it; with
-every kernel and image mirrored (`copy_weights`, `to_torch`) the two compute the same numbers.
+written as PyTorch users write them: `nn.Module`, autocast for bfloat16, eager or compiled.
 """
 
 from __future__ import annotations
 
-import contextlib
-import math
-
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+from torch_training import TorchTrainer, convert, copy_pairs, to_keras, to_torch
+
+__all__ = ["TorchCycleGAN", "convert", "copy_weights", "list_pairs", "to_keras", "to_torch"]
 
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 OUTER_KERNEL, PATCH_KERNEL = 7, 4
@@ -97,7 +94,7 @@ def build_discriminator(config) -> nn.Sequential:
 
 def ssim_loss(first, second):
     """1 - mean SSIM of two batches (N, C, H, W) in [0, 1], in the `tf` flavour."""
-    offsets = torch.arange(SSIM_WINDOW) - SSIM_WINDOW // 2
+    offsets = torch.arange(SSIM_WINDOW, device=first.device) - SSIM_WINDOW // 2
     window = torch.exp(-(offsets**2) / (2 * SSIM_SIGMA**2))
     window = window / window.sum()
     maps = torch.stack([first, second, first * first + second * second, first * second])
@@ -111,47 +108,18 @@ def ssim_loss(first, second):
     return 1 - (luminance * structure).mean()
 
 
-class TorchCycleGAN:
-    """Both generators, both discriminators and their training step.
+class TorchCycleGAN(TorchTrainer):
+    """System C's networks and training step; arguments as `TorchTrainer`.
 
-    Args:
-        config: A `CycleGANConfig` of System C without copies, noise, start terms or pool.
-        bfloat16: Compute in bfloat16 under autocast; weights and losses stay float32.
-        channels_last: Memory layout of images and kernels.
-        merged: Translate and keep identity in one call, and have real and fake in one call of a
-            discriminator.
+    Merged, it translates and keeps identity in one call, and has real and fake in one call of a
+    discriminator.
     """
 
-    def __init__(
-        self, config, bfloat16: bool = False, channels_last: bool = False, merged: bool = False
-    ) -> None:
-        self.config, self.bfloat16, self.merged = config, bfloat16, merged
-        self.layout = torch.channels_last if channels_last else torch.contiguous_format
-        build = {"g": build_generator, "d": build_discriminator}
-        parts = {"g": config.generator, "d": config.discriminator}
-        self.nets = {
-            name: build[name[0]](parts[name[0]]).to(memory_format=self.layout)
-            for name in ("g_target", "g_source", "d_source", "d_target")
-        }
-        rates = config.optimizer
-        # Keras adds epsilon to the uncorrected second moment's root: the same at the first step.
-        guard = rates.epsilon / math.sqrt(1 - rates.beta_2)
-        rate = {"g": rates.learning_rate, "d": rates.discriminator_learning_rate}
-        self.optimizers = {
-            kind: torch.optim.Adam(
-                [p for n, net in self.nets.items() if n[0] == kind for p in net.parameters()],
-                lr=rate[kind] or rates.learning_rate,
-                betas=(rates.beta_1, rates.beta_2),
-                eps=guard,
-            )
-            for kind in ("g", "d")
-        }
-
-    def cast(self):
-        """The precision that networks run in."""
-        if self.bfloat16:
-            return torch.autocast("cpu", dtype=torch.bfloat16)
-        return contextlib.nullcontext()
+    def __init__(self, config, **how) -> None:
+        super().__init__(config, {"g": build_generator, "d": build_discriminator}, **how)
+        self.ssim_loss = ssim_loss
+        if how.get("compiled"):
+            self.ssim_loss = torch.compile(ssim_loss, **self.compile_options)
 
     def run(self, name: str, *batches):
         """A network on one or more batches, in one call where `merged`; float32 outputs."""
@@ -162,20 +130,21 @@ class TorchCycleGAN:
                 outputs = [self.nets[name](batch) for batch in batches]
         return [output.float() for output in outputs]
 
-    def step(self, source, target) -> dict[str, float]:
-        """Update the generators, then the discriminators. Images are (N, C, H, W) in [-1, 1]."""
-        source, target = (x.contiguous(memory_format=self.layout) for x in (source, target))
+    def update(self, source, target) -> dict:
+        """Update the generators, then the discriminators. Returns the losses, on the device."""
+        source, target = self.begin_step(source, target)
         for name in ("d_source", "d_target"):
             for layer in self.nets[name]:
                 if isinstance(layer, SpectralConv2d):
                     layer.advance()
         fakes, logs = self._update_generators(source, target)
         logs |= self._update_discriminators(source, target, *fakes)
-        return {name: value.item() for name, value in logs.items()}
+        self.end_step()
+        return logs
 
     def _update_generators(self, source, target):
         """One step of both generators. Returns ((fake_source, fake_target), losses)."""
-        self._freeze_discriminators(True)
+        self.freeze_discriminators(True)
         settings = self.config.losses
         fake_target, same_target = self.run("g_target", source, target)
         fake_source, same_source = self.run("g_source", target, source)
@@ -189,16 +158,15 @@ class TorchCycleGAN:
             (score,) = self.run(f"d_{name}", fake)
             losses[f"adversarial_{name}"] = ((score - 1) ** 2).mean()
             losses[f"cycle_{name}"] = (image - cycled).abs().mean()
-            losses[f"ssim_{name}"] = ssim_loss((image + 1) / 2, (cycled + 1) / 2)
+            losses[f"ssim_{name}"] = self.ssim_loss((image + 1) / 2, (cycled + 1) / 2)
             losses[f"identity_{name}"] = (image - same).abs().mean()
         total = sum(
             getattr(settings, f"{name.split('_')[0]}_weight") * loss
             for name, loss in losses.items()
         )
-        self.optimizers["g"].zero_grad(set_to_none=True)
-        total.backward()
-        self.optimizers["g"].step()
-        self._freeze_discriminators(False)
+        self.descend("g", total)
+        self.freeze_discriminators(False)
+        losses = {name: loss.detach() for name, loss in losses.items()}
         return (fake_source.detach(), fake_target.detach()), losses
 
     def _update_discriminators(self, source, target, fake_source, fake_target) -> dict:
@@ -208,30 +176,13 @@ class TorchCycleGAN:
             on_real, on_fake = self.run(f"d_{name}", real, fake)
             loss = 0.5 * (((on_real - 1) ** 2).mean() + (on_fake**2).mean())
             losses[f"discriminator_{name}"] = loss
-        self.optimizers["d"].zero_grad(set_to_none=True)
-        sum(losses.values()).backward()
-        self.optimizers["d"].step()
-        return losses
-
-    def _freeze_discriminators(self, frozen: bool) -> None:
-        """Spare the generators' update the gradients of the discriminators' weights."""
-        for name in ("d_source", "d_target"):
-            self.nets[name].requires_grad_(not frozen)
+        self.descend("d", sum(losses.values()))
+        return {name: loss.detach() for name, loss in losses.items()}
 
     @torch.inference_mode()
     def translate(self, source):
         """Source to target, (N, C, H, W) in and out."""
-        return self.run("g_target", source.contiguous(memory_format=self.layout))[0]
-
-
-def to_torch(images: np.ndarray) -> torch.Tensor:
-    """(N, H, W, C) -> (N, C, H, W), mirrored in height and width."""
-    return torch.from_numpy(np.ascontiguousarray(images[:, ::-1, ::-1].transpose(0, 3, 1, 2)))
-
-
-def to_keras(images: torch.Tensor) -> np.ndarray:
-    """The inverse of `to_torch`."""
-    return images.detach().numpy().transpose(0, 2, 3, 1)[:, ::-1, ::-1]
+        return self.run("g_target", self.place(source))[0]
 
 
 def list_pairs(model, net: nn.Module) -> list[tuple]:
@@ -246,17 +197,6 @@ def list_pairs(model, net: nn.Module) -> list[tuple]:
     return pairs
 
 
-def convert(array: np.ndarray) -> np.ndarray:
-    """A Keras weight in PyTorch's order: kernels (h, w, a, b) -> (b, a, h, w), mirrored.
-
-    Both hold a transposed convolution's kernel with its input and output the other way round, so
-    one rule serves both kinds.
-    """
-    return array[::-1, ::-1].transpose(3, 2, 0, 1) if array.ndim == 4 else array
-
-
 def copy_weights(model, net: nn.Module) -> None:
     """Give a PyTorch network the weights of the Keras model of the same config."""
-    with torch.no_grad():
-        for ours, theirs in list_pairs(model, net):
-            theirs.copy_(torch.from_numpy(np.ascontiguousarray(convert(np.array(ours)))))
+    copy_pairs(list_pairs(model, net))

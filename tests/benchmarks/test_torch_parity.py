@@ -1,7 +1,6 @@
 """One step of System C in Keras and in PyTorch, from the same weights: the same numbers."""
 
 import dataclasses
-import importlib.util
 
 import numpy as np
 import pytest
@@ -16,14 +15,10 @@ UPDATE_TOLERANCE = 1e-3  # of the learning rate; measured: 3e-4, the weights' ow
 
 
 @pytest.fixture(scope="module")
-def rival(repository):
+def rival(load_benchmark):
     """The module with the PyTorch rendition."""
     pytest.importorskip("torch", reason="PyTorch is not installed")
-    path = repository / "benchmarks" / "torch_resnet_cyclegan.py"
-    spec = importlib.util.spec_from_file_location("torch_resnet_cyclegan", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_benchmark("torch_resnet_cyclegan")
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +91,12 @@ def test_the_step_leaves_the_same_weights(step, rival, config, name):
 
 def test_merged_calls_change_nothing(rival, config):
     """The rival's two ways to call its networks give the same losses."""
+    import torch
+
     losses = []
     rng = np.random.default_rng(1)
     source, target = map(rival.to_torch, rng.uniform(-1, 1, (2, 2, 32, 32, 1)).astype("float32"))
     for merged in (False, True):
-        rival.torch.manual_seed(0)
+        torch.manual_seed(0)
         losses.append(rival.TorchCycleGAN(config, merged=merged).step(source, target))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
