@@ -38,27 +38,32 @@ def run_race(repository, tmp_path_factory):
     return run
 
 
+RACES = [("c", "train"), ("a", "translate")]
+if os.environ.get("KERAS_VAEGAN_EVERY_PRESET"):
+    RACES += [("c", "translate"), ("a", "train")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("system", ["c", "a"])
-def test_both_sides_race(run_race, system):
-    board = run_race("--systems", system, "--tasks", "train", "translate")
+@pytest.mark.parametrize(("system", "task"), RACES)
+def test_both_sides_race(run_race, system, task):
+    board = run_race("--systems", system, "--tasks", task)
     rows = [row for row in board["rows"] if row["kind"] == "race"]
     ran = [(row["system"], row["task"], row["side"]) for row in rows]
-    sides = ("ours", "torch eager channels_last")
-    assert ran == [(system, task, side) for task in ("train", "translate") for side in sides]
+    assert ran == [(system, task, side) for side in ("ours", "torch eager channels_last")]
     for row in rows:
         assert row["batch_size"] == 2 and row["precision"] == "bfloat16" and not row["tensorflow"]
         assert row["per_second"] == pytest.approx(2 / row["seconds"])
         assert row["peak_gib"] > 0.05 and row["share_of_dense"] > 0
         assert len(row["turns"]) == 1
-    assert [row["tflop"] for row in rows[::2]] == [row["tflop"] for row in rows[1::2]]
+    assert rows[0]["tflop"] == rows[1]["tflop"]
     ratios = [row for row in board["rows"] if row["kind"] == "ratio"]
-    assert len(ratios) == 2 and len(board["rows"]) == 6 and board["left_out"] == 0
+    assert len(ratios) == 1 and len(board["rows"]) == 3 and board["left_out"] == 0
     assert ratios[0]["speed"] == pytest.approx(rows[1]["seconds"] / rows[0]["seconds"])
     assert "JAX" in board["sides"]["ours"] and board["dense_tflops"] > 0
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("KERAS_VAEGAN_EVERY_PRESET" not in os.environ, reason="four compiled steps")
 def test_feeds_and_batch_sizes_of_ours(run_race):
     options = ["--systems", "c", "--tasks", "feeds", "--images", "8", "--batch-sizes", "1"]
     options += ["--steps-per-call", "2"]

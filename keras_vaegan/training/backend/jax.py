@@ -120,14 +120,22 @@ def compute_separate_gradients(
         (gradients, anything): for every loss the gradients, 0 where it does not depend on a
         variable.
     """
-    compute = _differentiable(function, variables, optimizer)
-    losses, pull, (rest, changes) = jax.vjp(compute, _read(variables), has_aux=True)
+    compute, values = _differentiable(function, variables, optimizer), _read(variables)
+    count = len(jax.eval_shape(compute, values)[0])
+
+    def choose(index: int) -> Callable:
+        def compute_one(values: list) -> tuple:
+            losses, rest = compute(values)
+            return losses[index], rest
+
+        return compute_one
+
+    # XLA merges the forward passes, which are equal. One pass and a pull-back for each loss would
+    # pull zeros back through all that belongs to the other losses.
+    pairs = [jax.grad(choose(index), has_aux=True)(values) for index in range(count)]
+    rest, changes = pairs[0][1]
     _apply_changes(changes)
-    gradients = []
-    for chosen in range(len(losses)):
-        ones = [jnp.full_like(loss, k == chosen) for k, loss in enumerate(losses)]
-        gradients.append(pull(ones)[0])
-    return gradients, rest
+    return [gradients for gradients, _ in pairs], rest
 
 
 def clip_by_global_norm(gradients: list, limit) -> list:
