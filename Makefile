@@ -8,8 +8,8 @@ RUN := runs/demo
 .PHONY: demo test coverage lint clean
 .DELETE_ON_ERROR:
 
-# Phantom heads, a small CycleGAN trained on them, and its figures: about seven minutes on 2 cores
-# with AVX512-BF16, more than twice that with AVX2 alone.
+# Phantom heads, a small CycleGAN trained on them, and its figures: some five minutes on 2 cores
+# without AVX-512, beside the installation.
 demo: $(VENV)/.installed
 	rm -rf $(PHANTOM) $(RUN)
 	$(BIN)/python -m keras_vaegan.phantom --kind folders --size 64 --out $(PHANTOM)

@@ -144,6 +144,7 @@ def test_training_runs_on_the_phantom(trained):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("KERAS_VAEGAN_EVERY_PRESET" not in os.environ, reason="three more commands")
 def test_real_images_need_another_data_cell_only(trained, run_notebook, real_images, tmp_path):
     """The run of the phantom goes on, on a few real images of each folder."""
     for name in ("trainA", "trainB", "testA", "testB"):

@@ -12,7 +12,7 @@ from typing import Any
 from keras_vaegan.errors import InputError
 from keras_vaegan.training.backend import make_run_callbacks, make_stream
 from keras_vaegan.training.callbacks import RunRecorder, StopOnSignalOrLimit
-from keras_vaegan.training.distribution import check_global_batch, is_chief
+from keras_vaegan.training.distribution import check_global_batch, is_chief, resolve_precision
 from keras_vaegan.training.run_folder import write_run_config
 from keras_vaegan.training.state import load_run_state
 from keras_vaegan.training.trainer import Trainer
@@ -48,6 +48,8 @@ def train_run(
     Raises:
         InputError: unusable data or run folder, or a batch that the replicas cannot share.
     """
+    resolve_precision(config.precision)  # refuses what this machine cannot do, before the data
+    _check_calls(steps_per_call, config.steps, config.validate_every)
     samples = system.load_data(config, data, out, resume)
     if epochs:
         config = dataclasses.replace(config, steps=epochs * samples.one_pass)

@@ -131,7 +131,7 @@ def test_the_run_gets_the_options(monkeypatch, tmp_path, received, status):
     argv = ["--preset", "demo", "--data", "d", "--out", str(tmp_path), "--minutes", "0.5"]
     assert train.main([*argv, "--epochs", "3"]) == status
     assert isinstance(calls[0][0], CycleGANSystem)
-    assert calls[0][1:] == (get_preset("demo"), Path("d"), tmp_path, False, 0.5, 3)
+    assert calls[0][1:] == (get_preset("demo"), Path("d"), tmp_path, False, 0.5, 3, False, 1)
 
 
 def test_train_refuses_bad_input(phantom, tmp_path, expect_refusal):

@@ -68,7 +68,7 @@ def build(config):
 def compare_runs(folder: Path) -> dict:
     """The largest difference of each way from four plain steps in a row."""
     import numpy as np
-    from tiny import SIZE, VAE, read_state
+    from tiny import RESNET, SIZE, read_state
 
     from keras_vaegan.config.base import VALUE_RANGES
     from keras_vaegan.systems.cyclegan.images import UnpairedSampler
@@ -78,7 +78,7 @@ def compare_runs(folder: Path) -> dict:
     from keras_vaegan.training.state import load_run_state, save_run_state
 
     config = dataclasses.replace(
-        VAE, losses=dataclasses.replace(VAE.losses, identity_weight=0.0), precision="float32"
+        RESNET, losses=dataclasses.replace(RESNET.losses, identity_weight=0.0)
     )
     images = np.random.default_rng(0).integers(0, 256, (2, 12, SIZE, SIZE, 1), dtype="uint8")
     sampler = UnpairedSampler(*images, config.batch_size, config.seed, config.data)

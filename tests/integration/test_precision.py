@@ -8,6 +8,7 @@ import pytest
 
 from keras_vaegan.phantom.rendering import PhantomSet, write_phantom_folders
 from keras_vaegan.systems.registry import build_trainer, find_system
+from keras_vaegan.training.backend import make_stream
 from keras_vaegan.training.state import load_run_state, save_run_state
 
 BAND = 0.02  # of a loss's float32 value, over twenty steps
@@ -25,7 +26,7 @@ def test_bfloat16_training_follows_float32(tiny, tmp_path):
         config = dataclasses.replace(tiny.VAE, precision=precision, steps=40, batch_size=2)
         samples = find_system(config).load_data(config, tmp_path / "images", tmp_path, False)
         trainer = build_trainer(config)
-        stream = samples.make_stream(config, 0)
+        stream = make_stream(samples.read_batch, 0)
         curves[precision] = trainer.fit(
             stream, epochs=2, steps_per_epoch=20, shuffle=False, verbose=0
         ).history

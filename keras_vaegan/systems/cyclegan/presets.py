@@ -154,11 +154,12 @@ def demo() -> CycleGANConfig:
     """A 64x64 CycleGAN for the built-in phantom: minutes on 2 cores.
 
     Mirroring is its only augmentation: turned and scaled copies, which bilinear resampling blurs,
-    cost half of a step and gave the same error (0.0512 and 0.0545 after 900 steps of twice 4).
+    took half of a step and gave the same error (0.0512 and 0.0545 after 900 steps of twice 4).
 
-    Command: `make demo`.
-    Metric: error against truth DEMO_CT (MRI -> CT) and DEMO_MRI (CT -> MRI), not translating
-    0.1464; commit DEMO_COMMIT.
+    Command: `make demo`. Time: phantom, training and evaluation 5 minutes 21 seconds on 2 CPU
+    cores (AMD EPYC, AVX2 alone, float32; commit 39821a4).
+    Metric: error against truth 0.0519 (MRI -> CT) and 0.0547 (CT -> MRI), not translating 0.1464;
+    the same run.
     """
     return CycleGANConfig(
         generator=VAEUNetConfig(
