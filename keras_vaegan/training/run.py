@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -55,18 +55,16 @@ def train_run(
         config = dataclasses.replace(config, steps=epochs * samples.one_pass)
     check_global_batch(config.batch_size)
     every = config.validate_every or samples.one_pass
-    _check_calls(steps_per_call, config.steps, every)
     trainer = system.build_trainer(config)
     trainer.steps_per_execution = steps_per_call
-    read = samples.read_batch
-    if device_data:
-        trainer.take_from(samples.make_store())
-        read = samples.read_places
+    read = _choose_reader(samples, trainer, device_data)
     past = load_run_state(trainer, out / "state") if resume else {}
+    done = past.get("step", 0)
+    stages = system.list_stages(config)
+    _check_calls(steps_per_call, done, every, *(end for _, end in stages))
     if is_chief():
         write_run_config(out, config)
         samples.write_records(out)
-    done = past.get("step", 0)
     _log_on_chief(
         f"training on {samples.description}, batches of {config.batch_size}, steps {done} to "
         f"{config.steps}"
@@ -78,7 +76,7 @@ def train_run(
         return None
     recorder = RunRecorder(out, samples, past)
     with StopOnSignalOrLimit(config.steps, minutes) as limit:
-        for stage, end in system.list_stages(config):
+        for stage, end in stages:
             if done >= end or limit.is_over:
                 continue
             trainer.set_stage(stage)
@@ -115,12 +113,21 @@ def _fit(
     )
 
 
-def _check_calls(steps_per_call: int, steps: int, every: int) -> None:
-    """Refuse calls that a run, or what lies between two validations, is no multiple of."""
-    if steps_per_call < 1 or steps % steps_per_call or every % steps_per_call:
+def _choose_reader(samples: Any, trainer: Trainer, device_data: bool) -> Callable[[int], tuple]:
+    """Step -> what the trainer is fed: images, or their places in the device's memory."""
+    if not device_data:
+        return samples.read_batch
+    trainer.take_from(samples.make_store())
+    return samples.read_places
+
+
+def _check_calls(steps_per_call: int, *lengths: int) -> None:
+    """Refuse calls that the run, a stage or what lies between validations is no multiple of."""
+    if steps_per_call < 1 or any(length % steps_per_call for length in lengths):
+        listed = ", ".join(str(length) for length in sorted(set(lengths)) if length)
         raise InputError(
-            f"--steps-per-call {steps_per_call}: expected a divisor of the run's {steps} steps "
-            f"and of the {every} between validations"
+            f"--steps-per-call {steps_per_call}: expected a divisor of {listed}, the steps of the "
+            "run, its stages, between validations and done"
         )
 
 
