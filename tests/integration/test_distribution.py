@@ -37,12 +37,13 @@ def test_two_logical_cpus_give_the_update_of_one(processes, differences, family)
 # -- surviving ---------------------------------------------------------------------------------
 
 
-KILLED = [("rrdbnet", "2"), ("modality", ""), *(("resnet", "2") for f in FAMILIES if f == "resnet")]
+KILLED = [("rrdbnet", "2", "tensorflow"), ("modality", "", "tensorflow"), ("modality", "", "jax")]
+KILLED += [("resnet", "2", "tensorflow")] if "resnet" in FAMILIES else []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("family", "devices"), KILLED, ids=str)
-def test_a_killed_run_resumes_bit_for_bit(processes, family, devices, data, tmp_path):
+@pytest.mark.parametrize(("family", "devices", "backend"), KILLED, ids=str)
+def test_a_killed_run_resumes_bit_for_bit(processes, family, devices, backend, data, tmp_path):
     """kill -9 after a saved state, --resume, against the whole run."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for folder in (whole, cut):
@@ -52,7 +53,7 @@ def test_a_killed_run_resumes_bit_for_bit(processes, family, devices, data, tmp_
 
     def run(folder, *more) -> subprocess.Popen:
         command = [processes.HERE / "worker.py", family, folder, *options, *more]
-        return processes.start(*command, LOGICAL_CPUS=devices)
+        return processes.start(*command, LOGICAL_CPUS=devices, KERAS_BACKEND=backend)
 
     processes.finish(run(whole))
     process = run(cut)
@@ -62,7 +63,7 @@ def test_a_killed_run_resumes_bit_for_bit(processes, family, devices, data, tmp_
     assert not (cut / f"{family}.0.npz").exists()
     processes.finish(run(cut, "--resume"))
     difference = processes.find_difference(whole / f"{family}.0.npz", cut / f"{family}.0.npz")
-    print(f"{family} {strategy}: largest difference after kill and resume {difference}")
+    print(f"{family} {strategy} {backend}: largest difference after kill and resume {difference}")
     assert difference == 0
 
 

@@ -53,7 +53,8 @@ def main(families: list[str], folder: Path, data: str, options: list[str]) -> in
         tf.config.set_logical_device_configuration(
             tf.config.list_physical_devices("CPU")[0], devices
         )
-    run_graphs_as_traced()
+    if os.environ.get("KERAS_BACKEND") != "jax":
+        run_graphs_as_traced()
     report.FigureCanvasAgg = Blank
     number = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {}).get("index", 0)
     number = os.environ.get("SLURM_PROCID", number)
