@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from keras_vaegan.commands.shell import CommandOptions, import_backend, run
+from keras_vaegan.commands.train import DEFAULT_PRESET
 from keras_vaegan.config.data import DataConfig
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.registry import get_preset
-
-DEFAULT_PRESET = "vae_cyclegan_small"
 
 
 @dataclass(frozen=True, kw_only=True)

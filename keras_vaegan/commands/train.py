@@ -99,7 +99,8 @@ def train(options: TrainOptions) -> int:
             "or add --resume"
         )
     import_backend()
-    from keras_vaegan.training.distribution import make_strategy, use_determinism
+    from keras_vaegan.training.backend import use_determinism
+    from keras_vaegan.training.distribution import make_strategy
     from keras_vaegan.training.run import train_run
 
     strategy = make_strategy(options.strategy)

@@ -13,7 +13,7 @@ import numpy as np
 from keras_vaegan.data.image import write_image
 from keras_vaegan.evaluation.report import draw_history
 from keras_vaegan.files import write_csv
-from keras_vaegan.training.distribution import is_chief
+from keras_vaegan.training.backend import is_chief
 from keras_vaegan.training.state import save_run_state
 
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_vaegan.data.sampling import find_scale
 from keras_vaegan.errors import InputError, first_line
 from keras_vaegan.training.backend import OUT_OF_MEMORY, find_free_memory
 
@@ -50,13 +51,12 @@ class DeviceStore(keras.layers.Layer):
 
     def fetch(self, places: Sequence) -> tuple:
         """A batch: (B,) integers of each domain -> (B, S, S, C) float32 of each."""
-        low, high = self.limits
-        return tuple(
-            ops.cast(ops.take(ops.convert_to_tensor(images), place, axis=0), "float32")
-            * np.float32((high - low) / np.iinfo(images.dtype).max)
-            + np.float32(low)
-            for images, place in zip(self.domains, places, strict=True)
-        )
+        batch = []
+        for images, place in zip(self.domains, places, strict=True):
+            scale, low = find_scale(images.dtype, self.limits)
+            part = ops.take(ops.convert_to_tensor(images), place, axis=0)
+            batch.append(ops.cast(part, "float32") * scale + low)
+        return tuple(batch)
 
 
 def _refuse(received: str) -> InputError:

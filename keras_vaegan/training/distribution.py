@@ -1,4 +1,4 @@
-"""Hardware choices: strategy, numeric precision and compilation."""
+"""Hardware choices: strategy and numeric precision."""
 
 from __future__ import annotations
 
@@ -12,19 +12,9 @@ from keras_vaegan.errors import InputError
 from keras_vaegan.training.backend import (
     current_strategy,
     has_bfloat16,
-    is_chief,
-    is_multi_worker,
-    should_compile_with_xla,
     start_strategy,
-    use_determinism,
 )
 from keras_vaegan.training.backend.host import has_bfloat16_instructions
-
-__all__ = [
-    "STRATEGIES", "check_global_batch", "dtype_policy", "is_chief",
-    "is_multi_worker", "make_strategy", "resolve_precision", "should_compile_with_xla",
-    "use_determinism",
-]  # fmt: skip
 
 STRATEGIES = ("auto", "single", "mirrored", "multi_worker", "tpu")
 

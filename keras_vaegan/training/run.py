@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from keras_vaegan.errors import InputError
-from keras_vaegan.training.backend import make_run_callbacks, make_stream
+from keras_vaegan.training.backend import is_chief, make_run_callbacks, make_stream
 from keras_vaegan.training.callbacks import RunRecorder, StopOnSignalOrLimit
-from keras_vaegan.training.distribution import check_global_batch, is_chief, resolve_precision
+from keras_vaegan.training.distribution import check_global_batch, resolve_precision
 from keras_vaegan.training.run_folder import write_run_config
 from keras_vaegan.training.state import load_run_state
 from keras_vaegan.training.trainer import Trainer

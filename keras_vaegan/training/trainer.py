@@ -13,15 +13,12 @@ from keras_vaegan.training.backend import (
     StepRunner,
     compile_inference,
     fix_batch_size,
+    is_multi_worker,
+    should_compile_with_xla,
     sum_over_workers,
 )
 from keras_vaegan.training.device_store import DeviceStore
-from keras_vaegan.training.distribution import (
-    dtype_policy,
-    is_multi_worker,
-    resolve_precision,
-    should_compile_with_xla,
-)
+from keras_vaegan.training.distribution import dtype_policy, resolve_precision
 from keras_vaegan.training.means import RunningMeans
 
 

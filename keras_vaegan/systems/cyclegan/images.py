@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from keras_vaegan.config.data import DataConfig
 from keras_vaegan.data.folders import TEST_FOLDERS, load_files, read_integers, spread
 from keras_vaegan.data.image import list_images, read_image
 from keras_vaegan.data.preparation import fit_images
+from keras_vaegan.data.sampling import Passes, find_scale
 from keras_vaegan.errors import InputError
 from keras_vaegan.kernels import call_compiled
 
@@ -75,9 +75,7 @@ def load_test_sets(root: str | Path, config: DataConfig, limit: int | None = Non
 class UnpairedSampler:
     """Unpaired batches by step.
 
-    Each domain is dealt in passes; a pass is a permutation that depends on the seed, the domain
-    and the pass's number alone, so that any step can be reached without replaying the earlier
-    ones, and by any thread.
+    Each domain is dealt in `Passes` of its own.
 
     Args:
         source_images: (N, S, S, C) uint8 or uint16.
@@ -96,9 +94,9 @@ class UnpairedSampler:
         config: DataConfig,
     ) -> None:
         self.domains = (source_images, target_images)
-        self.batch_size, self.seed = batch_size, seed
+        self.passes = [Passes(len(images), (seed, n)) for n, images in enumerate(self.domains)]
+        self.batch_size = batch_size
         self.limits = VALUE_RANGES[config.value_range]
-        self._permute = lru_cache(maxsize=8)(self._permute)  # type: ignore[method-assign]
 
     def read_batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """(source, target) of a step, each (batch_size, S, S, C) float32 in the value range."""
@@ -112,27 +110,16 @@ class UnpairedSampler:
         """Which images of each domain a step has, each (batch_size,) int32."""
         positions = range(step * self.batch_size, (step + 1) * self.batch_size)
         source, target = (
-            np.array([self._find(domain, position) for position in positions], "int32")
-            for domain in range(2)
+            np.array([passes[position] for position in positions], "int32")
+            for passes in self.passes
         )
         return source, target
-
-    def _find(self, domain: int, position: int) -> int:
-        """The image at a position of a domain's endless stream."""
-        number, offset = divmod(position, len(self.domains[domain]))
-        return self._permute(domain, number)[offset]
-
-    def _permute(self, domain: int, number: int) -> np.ndarray:
-        """The order of a pass."""
-        generator = np.random.default_rng([self.seed, domain, number])
-        return generator.permutation(len(self.domains[domain]))
 
 
 def scale_images(images: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     """Integers over the whole range of their type -> float32 from the lower to the upper limit."""
-    low, high = limits
-    scale = np.float32((high - low) / np.iinfo(images.dtype).max)
-    return images.astype("float32") * scale + np.float32(low)
+    scale, low = find_scale(images.dtype, limits)
+    return images.astype("float32") * scale + low
 
 
 def _prepare(path: Path, config: DataConfig, partner: Path | None) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from keras_vaegan.config.networks import ANY_TARGET, MODALITIES
 from keras_vaegan.data.brats import find_scans, read_case
 from keras_vaegan.data.folders import skip_unusable
 from keras_vaegan.data.intensity import find_box
+from keras_vaegan.data.sampling import Passes
 from keras_vaegan.errors import InputError
 from keras_vaegan.files import atomic_path
 from keras_vaegan.systems.modality.config import ModalityConfig
@@ -79,9 +79,8 @@ def cache_cases(folders: list[Path], cache: Path, config: ModalityDataConfig) ->
 class SliceSampler:
     """The training samples by position: which slice, window, target and variation.
 
-    A pass is a permutation of all slices that depends on the seed and the pass's number alone,
-    and what is random of a sample on the seed and its position, so that any step can be reached
-    without replaying the earlier ones, and by any thread.
+    Slices are dealt in `Passes`; what is random of a sample depends on the seed and its position
+    alone.
 
     Args:
         cases: Training cases.
@@ -95,9 +94,7 @@ class SliceSampler:
             for number, case in enumerate(cases)
             for level in case.slices[:: config.data.slice_stride]
         ]
-        self._permute = lru_cache(maxsize=4)(
-            lambda number: np.random.default_rng([config.seed, number, 0]).permutation(len(self))
-        )
+        self.passes = Passes(len(self.table), (config.seed,), (0,))
 
     def __len__(self) -> int:
         return len(self.table)
@@ -116,8 +113,7 @@ class SliceSampler:
 
     def read_sample(self, position: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The sample at a position of the endless stream."""
-        number, offset = divmod(position, len(self.table))
-        case, level = self.table[self._permute(number)[offset]]
+        case, level = self.table[self.passes[position]]
         data, generator = self.config.data, self.config.generator
         rng = np.random.default_rng([self.config.seed, position, 1])
         target: str = generator.target

@@ -22,11 +22,8 @@ from keras_vaegan.models.layers import reparameterize
 from keras_vaegan.models.modality_unet import fold_normalization
 from keras_vaegan.systems.modality.slices import CLOSEST, SliceWindows, list_inputs, list_targets
 from keras_vaegan.systems.modality.system import ModalitySystem
-from keras_vaegan.training.distribution import (
-    dtype_policy,
-    resolve_precision,
-    should_compile_with_xla,
-)
+from keras_vaegan.training.backend import should_compile_with_xla
+from keras_vaegan.training.distribution import dtype_policy, resolve_precision
 from keras_vaegan.weights.names import MODALITY_FILE, find_weight_file
 
 

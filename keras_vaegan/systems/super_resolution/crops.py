@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,8 @@ from keras_vaegan.data.folders import (
     load_files,
     read_integers,
 )
-from keras_vaegan.data.image import SUFFIXES, select_images, to_channels
+from keras_vaegan.data.image import SUFFIXES, image_to_unit, select_images, to_channels
+from keras_vaegan.data.sampling import Passes
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig
 from keras_vaegan.systems.super_resolution.degradation import degrade
@@ -73,9 +73,8 @@ def load_pictures(
 class CropSampler:
     """Batches of (low-resolution, true) crops by step.
 
-    Every image is visited once a pass, in an order that depends on the seed and the pass alone;
-    place, mirroring, turning and degradation of crop number k depend on the seed and k alone. So
-    any step can be reached without replaying the earlier ones, and by any thread.
+    Images are dealt in `Passes`; place, mirroring, turning and degradation of crop number k depend
+    on the seed and k alone.
 
     Args:
         images: (H, W, C) uint8 or uint16 of one type, sides at least `config.crop_size`.
@@ -84,9 +83,7 @@ class CropSampler:
 
     def __init__(self, images: list[np.ndarray], config: SuperResolutionConfig) -> None:
         self.images, self.config = images, config
-        self._permute = lru_cache(maxsize=4)(
-            lambda number: np.random.default_rng([config.seed, number, 0]).permutation(len(images))
-        )
+        self.passes = Passes(len(images), (config.seed,), (0,))
 
     def read_batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """The batch of a step.
@@ -101,8 +98,7 @@ class CropSampler:
 
     def read_crop(self, position: int) -> tuple[np.ndarray, np.ndarray]:
         """The crop at a position of the endless stream, and its low-resolution input."""
-        number, offset = divmod(position, len(self.images))
-        image = self.images[self._permute(number)[offset]]
+        image = self.images[self.passes[position]]
         generator = np.random.default_rng([self.config.seed, position, 1])
         candidates = [self._cut(image, generator) for _ in range(self.config.crop_candidates)]
         high = _turn(max(candidates, key=np.var), generator)
@@ -112,8 +108,7 @@ class CropSampler:
         """A square of an image at a random place, float32 in [0, 1]."""
         side = self.config.crop_size
         top, left = (generator.integers(length - side + 1) for length in image.shape[:2])
-        window = image[top : top + side, left : left + side]
-        return window.astype("float32") / np.iinfo(image.dtype).max
+        return image_to_unit(image[top : top + side, left : left + side])
 
 
 def centre_crops(images: list[np.ndarray], side: int, multiple: int) -> np.ndarray:
