@@ -2,7 +2,7 @@
 
     python on_jax.py steps FOLDER      one step of every family from FOLDER/NAME, saved beside it
     python on_jax.py runs FOLDER       ways to the same weights: calls, stores, resumes, devices
-    python on_jax.py commands FOLDER   prepare, train, evaluate and translate on FOLDER/images
+    python on_jax.py commands FOLDER   the commands on FOLDER/images and FOLDER/cases
 
 Each prints JSON as its last line.
 """
@@ -124,12 +124,20 @@ def weights_of(state: dict) -> list[str]:
 
 def run_commands(folder: Path) -> dict:
     """Each command's exit status, on a tiny preset in the place of the demo's."""
-    from tiny import VAE
+    from tiny import MODALITY, RRDBNET, VAE
 
+    from keras_vaegan.models.build import build_model
     from keras_vaegan.systems import registry
+    from keras_vaegan.weights.legacy_h5 import save_legacy_h5
+    from keras_vaegan.weights.record import WeightsRecord
 
     registry.PRESETS["demo"] = lambda: VAE
     images, prepared, run = folder / "images", folder / "set.npz", folder / "run"
+    rrdbnet, modality = folder / "rrdbnet.h5", folder / "modality.h5"
+    for config, path in ((RRDBNET, rrdbnet), (MODALITY, modality)):
+        record = WeightsRecord(config.generator, getattr(config, "data", None))
+        save_legacy_h5(build_model(config.generator), path, record)
+    case = min((folder / "cases").iterdir())
     train = ["--preset", "demo", "--data", prepared, "--out", run, "--strategy", "single"]
     calls = {
         "prepare": ["--preset", "demo", "--data", images, "--out", prepared],
@@ -140,6 +148,8 @@ def run_commands(folder: Path) -> dict:
             "--weights", run, "--input", images / "testB", "--output", folder / "out",
             "--direction", "mri2ct", "--samples", 2,
         ],
+        "enhance": ["--weights", rrdbnet, "--input", images / "testA", "--output", folder / "x4"],
+        "synthesize": ["--weights", modality, "--input", case, "--output", folder / "flair.nii.gz"],
     }  # fmt: skip
     return {
         name: importlib.import_module(f"keras_vaegan.commands.{name.split()[0]}").main(

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from keras_vaegan.data.image import list_images, read_image
+from keras_vaegan.data.nifti import read_nifti
+from keras_vaegan.phantom.brats import BratsPhantomSet, write_phantom_cases
 from keras_vaegan.phantom.rendering import PhantomSet, write_phantom_folders
 from keras_vaegan.systems.registry import build_trainer
 from keras_vaegan.training.state import load_run_state, save_run_state
@@ -105,6 +107,7 @@ def test_every_way_through_a_run_ends_at_the_same_weights(tmp_path):
 @pytest.mark.slow
 def test_the_commands_run_without_tensorflow(tmp_path):
     write_phantom_folders(tmp_path / "images", PhantomSet(count=16, size=32))
+    write_phantom_cases(tmp_path / "cases", BratsPhantomSet(count=1, size=32), 1)
     statuses = run_on_jax("commands", tmp_path)
     assert set(statuses.values()) == {0}
     history = (tmp_path / "run" / "logs" / "history.csv").read_text().splitlines()
@@ -113,6 +116,8 @@ def test_the_commands_run_without_tensorflow(tmp_path):
     assert metrics
     generated = list_images(tmp_path / "out")
     assert generated and all(read_image(path).std() > 0 for path in generated[:2])
+    assert read_image(list_images(tmp_path / "x4")[0]).shape[0] >= 4 * 32
+    assert read_nifti(tmp_path / "flair.nii.gz")[0].values.std() > 0
 
 
 REFUSALS = {

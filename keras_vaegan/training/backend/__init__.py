@@ -1,8 +1,9 @@
-"""What a training step needs beyond `keras.ops`: two modules a Keras backend.
+"""What a training step needs beyond `keras.ops`, a few modules a Keras backend.
 
-Gradients, what several devices share of a step, how a trainer runs it and its batches come
-(`tensorflow.py`, `jax.py`); which devices there are (`tensorflow_devices.py`, `jax_devices.py`).
-The rest of the package imports these names from here and knows no backend.
+Gradients and what several devices share of a step (`tensorflow.py`, `jax.py`); how a trainer runs
+it and its batches come (`tensorflow.py`, where Keras does most, and `jax_runner.py`); which devices
+there are (`tensorflow_devices.py`, `jax_devices.py`). The rest of the package imports these names
+from here and knows no backend.
 """
 
 from __future__ import annotations
@@ -46,10 +47,8 @@ if TYPE_CHECKING or keras.backend.backend() == "tensorflow":
     )
 elif keras.backend.backend() == "jax":
     from keras_vaegan.training.backend.jax import (  # noqa: F401
-        StepRunner,
         average_over_replicas,
         clip_by_global_norm,
-        compile_inference,
         compute_gradients,
         compute_separate_gradients,
         count_replicas,
@@ -57,8 +56,6 @@ elif keras.backend.backend() == "jax":
         find_own_rows,
         fix_batch_size,
         gather_batch,
-        make_run_callbacks,
-        make_stream,
         move_averages,
         recompute,
         sum_over_workers,
@@ -74,6 +71,12 @@ elif keras.backend.backend() == "jax":
         should_compile_with_xla,
         start_strategy,
         use_determinism,
+    )
+    from keras_vaegan.training.backend.jax_runner import (  # noqa: F401
+        StepRunner,
+        compile_inference,
+        make_run_callbacks,
+        make_stream,
     )
 else:
     raise InputError(
