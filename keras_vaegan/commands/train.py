@@ -74,6 +74,9 @@ class TrainOptions(CommandOptions):
     """Seed of data order, augmentation and initial weights."""
     resume: bool = False
     """Continue the run in --out."""
+    init_from: Path | None = None
+    """Start from the weights of another run of the same networks, or of a folder of weight files,
+    instead of random ones, at any image size; a CycleGAN then has no hand-drawn start."""
     dry_run: bool = False
     """Print the resolved config and stop."""
 
@@ -117,6 +120,7 @@ def train(options: TrainOptions) -> int:
             options.epochs,
             options.device_data,
             options.steps_per_call,
+            options.init_from,
         )
     return SIGNALLED + received if received else 0
 
@@ -148,7 +152,13 @@ def resolve_config(options: TrainOptions) -> Any:
                 "preset only; drop it"
             )
         config = _replace_field(config, name, fields[name], value, options.resume)
-    return config
+    if options.init_from is None:
+        return config
+    if options.resume:
+        raise InputError("--init-from and --resume both given: expected one of them; drop one")
+    if not options.init_from.is_dir():
+        raise InputError(f"--init-from {options.init_from} is no folder: expected a run folder")
+    return find_system(config).skip_start(config)
 
 
 def _read_resumed(options: TrainOptions, preset: Any) -> Any:

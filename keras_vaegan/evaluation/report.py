@@ -34,6 +34,7 @@ _COMPARISONS = {
     "cycle_enhanced": "Original against the high-resolution reconstruction",
     "honest_cycle": "Honest cycle: the translation stored as 8 bit with noise in between",
     "translation": "Translation: error against the true counterpart",
+    "translation_in_head": "The same inside the head alone",
     "brain": "Synthetic contrasts against the real ones, in the brain; [0, 1] scale",
     "whole": "The same in the whole volume",
 }

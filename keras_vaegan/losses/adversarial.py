@@ -47,3 +47,29 @@ def relativistic_losses(real: list, fake: list, average=ops.mean) -> tuple:
         for_discriminator.append(0.5 * wins)
         for_generator.append(0.5 * losses)
     return sum(for_generator) / len(real), sum(for_discriminator) / len(real)
+
+
+def lecam_losses(real: list, fake: list, real_levels: list, fake_levels: list) -> list:
+    """LeCam regularisation of each head: answers keep near the other side's average of late.
+
+    Args:
+        real: One map of logits (N, H, W, 1) a head, for real images.
+        fake: The same, for generated ones.
+        real_levels: Moving average of each head's answers to real images, scalars.
+        fake_levels: The same, for generated ones.
+
+    Returns:
+        List of scalars, one a head.
+
+    Reference: Tseng et al. 2021, "Regularizing Generative Adversarial Networks under Limited
+    Data", equation 5.
+    """
+
+    def spread(maps, levels) -> list:
+        return [
+            ops.mean(ops.square(ops.cast(logits, "float32") - level))
+            for logits, level in zip(maps, levels, strict=True)
+        ]
+
+    both = zip(spread(real, fake_levels), spread(fake, real_levels), strict=True)
+    return [on_real + on_fake for on_real, on_fake in both]

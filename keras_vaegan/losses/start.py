@@ -5,6 +5,7 @@ from __future__ import annotations
 from keras import ops
 
 AIR_CEILING = 0.15
+CT_BRAIN = 0.4  # of a CT in a brain window
 
 
 def find_background(unit):
@@ -27,23 +28,56 @@ def find_background(unit):
     return 1.0 - head[:, reach:-reach, reach:-reach]
 
 
-def choose_start(unit, air, anchor: str):
+def choose_start(unit, air, anchor: str, domain: str):
     """Draw the first, rough translation that the anchor loss pulls a network to.
 
     Args:
         unit: (N, H, W, C) images in [0, 1].
         air: (N, H, W, 1) float32 of `find_background`.
-        anchor: "copy", "negative", or "shell": the negative near the head's surface (to a depth
-            of a twelfth of the image side) and of whatever is nearly white, the input elsewhere.
+        anchor: "copy", "negative", "shell": the negative near the head's surface (to a depth of a
+            twelfth of the image side) and of whatever is nearly white, the input elsewhere; or
+            "tissue": what the tissues are known to look like.
+        domain: Domain of the translation, "target" (CT) or "source" (MRI); "tissue" asks for it.
 
     Returns:
         (N, H, W, C) float32 in [0, 1], black in the air.
     """
+    if anchor == "tissue":
+        draw = {"target": _draw_ct, "source": _draw_mri}[domain]
+        return draw(unit, air) * (1 - air)
     if anchor == "shell":
         inverted = ops.maximum(_find_shell(air), ops.clip((unit - 0.7) / 0.2, 0.0, 1.0))
     else:
         inverted = {"copy": 0.0, "negative": 1.0}[anchor]
     return (inverted * (1 - unit) + (1 - inverted) * unit) * (1 - air)
+
+
+def _draw_ct(unit, air):
+    """MRI -> a sketch of its CT: dark near the surface becomes bone, the brain an even gray.
+
+    The fluid is dark in a CT whether it is bright (T2) or dark (T1, FLAIR) in the MRI: which, the
+    skewness of the intensities deep in the head tells.
+    """
+    shell = _find_shell(air)
+    deep = (1 - air) * (1 - shell)
+    count = ops.sum(deep, axis=(1, 2, 3), keepdims=True) + 1.0
+
+    def average(values):
+        return ops.sum(values * deep, axis=(1, 2, 3), keepdims=True) / count
+
+    gray = ops.mean(unit, axis=-1, keepdims=True)
+    level = average(gray)
+    relative = ops.clip(gray / (level + 1e-3) - 1.0, -1.0, 1.0)
+    skewness = average(relative**3) / (average(relative**2) + 1e-3) ** 1.5
+    fluid_is_dark = -ops.tanh(2.0 * skewness)
+    brain = CT_BRAIN * (1.0 + 0.5 * fluid_is_dark * relative)
+    bone = ops.clip(-1.5 * relative, 0.0, 1.0)
+    return (shell * bone + (1 - shell) * brain) * ops.ones_like(unit)
+
+
+def _draw_mri(unit, air):
+    """CT -> a sketch of its MRI by intensity alone: brain gray, fluid darker, bone nearly black."""
+    return ops.where(unit < CT_BRAIN, unit, CT_BRAIN * (1 - unit) / (1 - CT_BRAIN))
 
 
 def _find_shell(air):

@@ -109,12 +109,14 @@ class EvaluationOptions:
         limit: Images per domain, or cases, at most; None for all.
         seed: Seed of whatever is drawn.
         enhance: Super-resolution of (N, H, W, C) in [0, 1] that keeps the shape, or None.
+        names: File names of the images by modality, for figures by case; None where unknown.
     """
 
     protocol: str = "unit"
     limit: int | None = None
     seed: int = 0
     enhance: Callable[[np.ndarray], np.ndarray] | None = None
+    names: dict[str, list[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,10 @@ class System:
     def build_trainer(self, config: Any) -> Trainer:
         """Build and compile the trainer of a run."""
         raise NotImplementedError
+
+    def skip_start(self, config: Any) -> Any:
+        """A run's config without what only serves to get from random weights to sensible ones."""
+        return config
 
     def load_data(self, config: Any, data: Path, out: Path, resume: bool) -> TrainingData:
         """Read and split a run's data.

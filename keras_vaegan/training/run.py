@@ -28,6 +28,7 @@ def train_run(
     epochs: int | None = None,
     device_data: bool = False,
     steps_per_call: int = 1,
+    init_from: Path | None = None,
 ) -> int | None:
     """Train what a config describes and keep its run folder.
 
@@ -41,6 +42,7 @@ def train_run(
         epochs: Passes over the data, instead of `config.steps`.
         device_data: Keep the decoded images in the device's memory and draw batches there.
         steps_per_call: Steps that one call of the compiled program takes.
+        init_from: Folder of weights of the same networks to start from, or None.
 
     Returns:
         The signal that ended the run early, or None.
@@ -59,6 +61,8 @@ def train_run(
     trainer.steps_per_execution = steps_per_call
     read = _choose_reader(samples, trainer, device_data)
     past = load_run_state(trainer, out / "state") if resume else {}
+    if init_from is not None and not resume:
+        trainer.load_weight_files(init_from)
     done = past.get("step", 0)
     stages = system.list_stages(config)
     _check_calls(steps_per_call, done, every, *(end for _, end in stages))

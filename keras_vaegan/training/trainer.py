@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_vaegan.config.run import OptimizerConfig
+from keras_vaegan.errors import InputError
+from keras_vaegan.files import staged_entries
 from keras_vaegan.training.backend import (
     StepRunner,
     compile_inference,
@@ -20,13 +23,16 @@ from keras_vaegan.training.backend import (
 from keras_vaegan.training.device_store import DeviceStore
 from keras_vaegan.training.distribution import dtype_policy, resolve_precision
 from keras_vaegan.training.means import RunningMeans
+from keras_vaegan.weights.legacy_h5 import load_legacy_h5, save_legacy_h5
+from keras_vaegan.weights.names import find_in_folder
+from keras_vaegan.weights.record import WeightsRecord
 
 
 class Trainer(StepRunner, keras.Model):
     """A `keras.Model` whose step is a pure function of its state and its batch.
 
     A subclass has `update(batch) -> logs`, which changes its networks, names what its state
-    consists of in `state_parts`, and says which weight files it writes.
+    consists of in `state_parts`, and which networks its weight files hold in `weight_files`.
 
     Args:
         config: The run.
@@ -91,14 +97,15 @@ class Trainer(StepRunner, keras.Model):
             self.stop_decided.assign(sum_over_workers(self.stop_requested.value + 0.0))
         return self.track(logs)
 
-    def make_seeds(self, names: Iterable[str]) -> dict[str, Any]:
+    def make_seeds(self, names: Iterable[str], further: bool = False) -> dict[str, Any]:
         """One seed a random stream, a function of the run's seed and the step alone.
 
         Args:
             names: Of the streams, at most 8; each may use its seed and the next one.
+            further: Another 8 streams, apart from the first.
         """
         step = keras.ops.cast(self.trained_steps, "int32")
-        run = keras.ops.convert_to_tensor(self.config.seed, "int32")
+        run = keras.ops.convert_to_tensor(self.config.seed - 2**31 * further, "int32")
         return {
             name: keras.ops.stack([run, 16 * step + 2 * index]) for index, name in enumerate(names)
         }
@@ -163,13 +170,38 @@ class Trainer(StepRunner, keras.Model):
         }
         return {"trained_steps": self.trained_steps, **variables}
 
-    def save_weight_files(self, folder) -> None:
-        """Write the system's weight files.
+    def weight_files(self) -> dict[str, tuple[list[keras.Model], WeightsRecord]]:
+        """What the weight files hold, by name: the models that have one network's weights, of which
+        the first is written and all are read into, and what the file tells of the network."""
+        raise NotImplementedError
+
+    def save_weight_files(self, folder: str | Path) -> None:
+        """Write the system's weight files, all or none.
 
         Raises:
             InputError: the folder cannot be written to, or the disk is full.
         """
-        raise NotImplementedError
+        with staged_entries(folder) as staging:
+            for name, (models, record) in self.weight_files().items():
+                save_legacy_h5(models[0], staging / name, record)
+
+    def load_weight_files(self, folder: str | Path) -> None:
+        """Start from the weights of a run of the same networks, at any image size.
+
+        Args:
+            folder: Run folder, whose `best/` comes first, or folder of published weight files.
+
+        Raises:
+            InputError: a file is missing or fits no network; the trainer is then of no use.
+        """
+        for name, (models, _) in self.weight_files().items():
+            path = find_in_folder(Path(folder), name)
+            if path is None:
+                raise InputError(
+                    f"{folder} has no {name}: expected a run folder, or one of weight files"
+                )
+            for model in models:
+                load_legacy_h5(model, path)
 
 
 def build_compiled(trainer_class: Callable[[Any], Trainer], config: Any) -> Trainer:

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vaegan.losses.adversarial import adversarial_loss, relativistic_losses
+from keras_vaegan.losses.adversarial import adversarial_loss, lecam_losses, relativistic_losses
 from keras_vaegan.losses.latent import kl_loss
 from keras_vaegan.losses.reconstruction import mean_absolute_error, ssim, ssim_loss
-from keras_vaegan.losses.start import find_background
+from keras_vaegan.losses.start import choose_start, find_background
+from keras_vaegan.losses.structure import gradient_correlation, structure_loss
 
 
 def random_images(seed, shape=(3, 40, 36, 1)):
@@ -115,3 +116,61 @@ def test_background_is_the_air_around_the_head_and_not_the_dark_within():
     air = np.array(find_background(image))[0, ..., 0]
     np.testing.assert_array_equal(air, ~head)
     np.testing.assert_array_equal(np.array(find_background(np.zeros_like(image))), 1)
+
+
+def test_lecam_is_the_distance_to_the_other_sides_level():
+    real = [np.array([1.0, 3.0], "float32").reshape(1, 1, 2, 1), np.zeros((1, 1, 1, 1), "float32")]
+    fake = [part - 1 for part in real]
+    losses = [float(x) for x in lecam_losses(real, fake, [0.5, 1.0], [-0.5, 0.0])]
+    first = (1.5**2 + 3.5**2) / 2 + (0.5**2 + 1.5**2) / 2
+    assert losses == pytest.approx([first, 0 + 4])
+
+
+def test_edges_are_compared_whatever_their_sign():
+    image = random_images(5)
+    assert np.array(gradient_correlation(image, 0.3 - 0.2 * image)) == pytest.approx(1, abs=1e-3)
+    assert float(structure_loss(image, image)) == pytest.approx(0, abs=1e-3)
+    other = np.array(gradient_correlation(image, random_images(6)))
+    assert (np.abs(other) < 0.2).all() and other.shape == (3,)
+    assert np.array(gradient_correlation(image, np.zeros_like(image))) == pytest.approx(0, abs=1e-3)
+
+
+def test_the_structure_loss_descends_to_the_edges():
+    target, image = tf.constant(random_images(7)), tf.Variable(random_images(8))
+    with tf.GradientTape() as tape:
+        before = structure_loss(target, image)
+    gradient = tape.gradient(before, image)
+    assert np.isfinite(gradient).all()
+    assert float(structure_loss(target, image - 20 * gradient)) < float(before)
+
+
+def draw_mri(fluid, side=96):
+    """A bright scalp, a dark skull, a brain with a ventricle: (1, side, side, 1), and the masks."""
+    rows, columns = np.mgrid[:side, :side] - side / 2
+    radius = np.hypot(rows, columns)
+    image = np.zeros((side, side), "float32")
+    masks = {n: radius < r for n, r in (("scalp", 44), ("skull", 41), ("brain", 37), ("fluid", 5))}
+    for name, value in (("scalp", 0.7), ("skull", 0.05), ("brain", 0.45), ("fluid", fluid)):
+        image[masks[name]] = value
+    return image[None, ..., None], masks
+
+
+@pytest.mark.parametrize("fluid", [0.05, 0.95], ids=["T1", "T2"])
+def test_the_tissue_start_of_a_ct_has_white_bone_and_dark_fluid_of_any_mri(fluid):
+    image, masks = draw_mri(fluid)
+    start = np.array(choose_start(image, find_background(image), "tissue", "target"))[0, ..., 0]
+    brain = start[masks["brain"] & ~(np.hypot(*(np.mgrid[:96, :96] - 48)) < 8)]
+    skull = start[masks["skull"] & ~masks["brain"]]
+    assert np.median(brain) == pytest.approx(0.4, abs=0.05)
+    assert start[masks["fluid"]].mean() < 0.3
+    assert skull.mean() > 0.8 and not start[~masks["scalp"]].any()
+
+
+def test_the_tissue_start_of_an_mri_has_black_bone_and_no_ring():
+    """It follows from a pixel's intensity alone."""
+    ct = np.linspace(0, 1, 64, dtype="float32").repeat(64).reshape(1, 64, 64, 1)
+    start = np.array(choose_start(ct, np.zeros_like(ct), "tissue", "source"))[0, ..., 0]
+    assert (start == start[:, :1]).all()
+    at = {value: start[np.argmin(np.abs(ct[0, :, 0, 0] - value)), 0] for value in (0.2, 0.4, 1.0)}
+    assert at[1.0] == pytest.approx(0, abs=0.01)
+    assert at[0.2] < at[0.4] == pytest.approx(0.4, abs=0.01)

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import field
 from typing import Any, Literal
 
-from keras_vaegan.config.base import Count, Weight, frozen_config, require, retire
+from keras_vaegan.config.base import Count, Probability, Weight, frozen_config, require, retire
 from keras_vaegan.config.data import AugmentationConfig, DataConfig
 from keras_vaegan.config.networks import (
     DiscriminatorConfig,
@@ -36,16 +36,25 @@ class LossConfig:
             happy with a negative as with a copy, and the adversarial loss alone is slow to leave
             either: "negative" starts with dark bone bright and bright fat dark, as CT and MRI
             have it; "shell" does so close below the head's surface, where scalp and skull lie,
-            and of whatever is nearly white, and keeps the input deeper down; "copy" starts from
-            the input itself.
+            and of whatever is nearly white, and keeps the input deeper down; "tissue" starts from
+            what tissues look like: a CT whose brain is an even gray and whose fluid is dark,
+            whichever it is in this MRI, and an MRI of a CT's intensities alone, without a ring;
+            "copy" starts from the input itself.
         anchor_weight: Weight of the L1 to that start; 0 for no anchor.
         anchor_steps: Steps of the anchored start. In its first half the anchor stands alone with
             the background and KL terms; in the second it falls to 0 linearly, while the
             adversarial, cycle, SSIM and identity losses rise from 0 to their weights.
+        structure_weight: Weight of 1 - the correlation of the edges of an input and its
+            translation.
         cycle_noise: Standard deviation, on the [0, 1] scale, of the noise added to a translation
             before it is cycled back, so that information hidden in it does not count.
         discriminator_gradients: "independent" clips each head's gradient to norm 1 before
             adding, "joint" differentiates the sum of the heads' losses.
+        source_negatives: Weight of untranslated inputs among what the discriminators shall call
+            generated, beside the translations' weight of 1: a copy is no way out.
+        lecam_weight: Weight of the LeCam regularisation of the discriminators.
+        view_probability: Probability of each change (shift, mirroring, cutout) of everything that
+            a discriminator sees; 0 for none.
     """
 
     adversarial: Literal["least_squares", "bce"] = "least_squares"
@@ -56,11 +65,15 @@ class LossConfig:
     kl_weight: Weight = 0.01
     kl_warmup_steps: Count = 1000
     background_weight: Weight = 0.0
-    anchor: Literal["negative", "shell", "copy"] = "negative"
+    anchor: Literal["negative", "shell", "tissue", "copy"] = "negative"
     anchor_weight: Weight = 0.0
     anchor_steps: Count = 300
+    structure_weight: Weight = 0.0
     cycle_noise: Weight = 0.02
     discriminator_gradients: Literal["independent", "joint"] = "independent"
+    source_negatives: Weight = 0.0
+    lecam_weight: Weight = 0.0
+    view_probability: Probability = 0.0
 
     @staticmethod
     def upgrade(fields: dict) -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -69,6 +70,7 @@ class TrainingImages(TrainingData):
         )
         result = evaluate_translation(to_ct, to_mri, self.held_mri, self.held_ct)
         row = flatten_metrics(result.metrics, trainer.config.best_by)
+        print(*(f"\n{alarm}" for alarm in result.alarms), sep="", file=sys.stderr, flush=True)
         return Validation(row, draw_translation_grid(result, SAMPLE_ROWS))
 
 
@@ -122,9 +124,11 @@ def flatten_metrics(metrics: dict, best_by: str = "realism") -> dict[str, float]
         for group, gap in metrics["realism"][name]["gap"].items():
             row[f"val_gap_{group}_{name}"] = gap
         row[f"val_copy_{name}"] = metrics["realism"][name]["copy"]
+        row[f"val_edges_{name}"] = metrics["edges"][name]
     kind = "cycle" if best_by == "ssim" else "honest_cycle"
     row["val_score"] = (row[f"val_{kind}_ssim_ct"] + row[f"val_{kind}_ssim_mri"]) / 2
     if best_by == "realism":
         gaps = [row[f"val_gap_all_{name}"] for name in ("ct", "mri")]
         row["val_score"] -= sum(1.0 if gap is None else gap for gap in gaps) / 2
+    row["val_alarms"] = len(metrics["alarms"])
     return {name: value for name, value in row.items() if value is not None}

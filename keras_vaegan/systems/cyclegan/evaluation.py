@@ -4,24 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from keras import ops
 
 from keras_vaegan.data.folders import find_image_root, spread
 from keras_vaegan.data.image import image_to_unit, round_to_levels
 from keras_vaegan.errors import InputError
+from keras_vaegan.evaluation.alarms import Alarm, alarm_rows, find_alarms
+from keras_vaegan.evaluation.anatomy import find_head, find_tissues
 from keras_vaegan.evaluation.metrics import compute_psnr, compute_ssim
 from keras_vaegan.evaluation.protocols import evaluate_pairs, get_protocol
 from keras_vaegan.evaluation.realism import evaluate_realism
 from keras_vaegan.evaluation.report import draw_sample_grid
+from keras_vaegan.evaluation.truth import (
+    compare_in_head,
+    group_by_case,
+    measure_tissues,
+    summarise_scores,
+)
+from keras_vaegan.losses.start import choose_start, find_background
+from keras_vaegan.losses.structure import gradient_correlation
 from keras_vaegan.systems.system import Evaluation, EvaluationOptions
 
 HONEST_NOISE = 0.02
 FEWEST_IMAGES = 4
 GRID_ROWS = 3
 DEFAULTS = EvaluationOptions()
+OTHER = {"mri": "ct", "ct": "mri"}
+DOMAINS = {"mri": "source", "ct": "target"}
+STARTS = ("negative", "shell", "tissue")
 
 
 @dataclass(frozen=True)
@@ -33,11 +47,16 @@ class TranslationResult:
         images: By domain ("mri", "ct"): input, translation, cycle and honest cycle, each
             (N, S, S, C) float32 in [0, 1].
         pairs: (index into mri, index into ct) of images of the same anatomy, or None.
+        errors: By domain of the translation, (its input's index, scores in the head) an image
+            that has a true counterpart.
+        alarms: Signs of a failed translation.
     """
 
     metrics: dict
     images: dict[str, dict[str, np.ndarray]]
     pairs: list[tuple[int, int]] | None = None
+    errors: dict[str, dict[int, dict[str, float]]] = field(default_factory=dict)
+    alarms: list[Alarm] = field(default_factory=list)
 
     def find_truth(self, domain: str, index: int) -> np.ndarray | None:
         """The true counterpart of input `index` of a domain, or None."""
@@ -46,7 +65,8 @@ class TranslationResult:
         return self.images[modality]["input"][found[0]] if found else None
 
     def per_image_rows(self, names: dict[str, list[str]]) -> list[dict]:
-        """One row an image: its name, and PSNR and SSIM of both kinds of cycle."""
+        """One row an image: its name, PSNR and SSIM of both kinds of cycle, and in a paired set the
+        translation's error against the truth in the head."""
         rows = []
         for domain, part in self.images.items():
             scores = {
@@ -56,6 +76,8 @@ class TranslationResult:
             }
             for index, name in enumerate(names[domain]):
                 values = {key: float(column[index]) for key, column in scores.items()}
+                errors = self.errors.get(OTHER[domain], {}).get(index, {})
+                values |= {f"translation_{key}": value for key, value in errors.items()}
                 rows.append({"domain": domain, "name": name, **values})
         return rows
 
@@ -89,7 +111,7 @@ def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evalu
         image_to_unit(sets["testB"]["images"]),
         image_to_unit(sets["testA"]["images"]),
         sets["pairs"],
-        options,
+        dataclasses.replace(options, names=names),
     )
     metrics = {
         "protocol": options.protocol,
@@ -112,7 +134,7 @@ def list_figures(metrics: dict) -> list[str]:
         gap += " (-: too few images)" if any(v is None for _, v in gaps) else ""
         lines.append(
             f"{name}: cycle {cycle}, honest {honest}, realism gap {gap}, "
-            f"C2ST {realism['c2st_auc']:.3f}"
+            f"C2ST {realism['c2st_auc']:.3f}, edges kept {metrics['edges'][name]:.2f}"
         )
         if metrics["cycle_enhanced"]:
             enhanced = metrics["cycle_enhanced"][name]
@@ -121,13 +143,36 @@ def list_figures(metrics: dict) -> list[str]:
                 f"{enhanced['bce']:.4f}, AUC-ROC {enhanced['auc_roc']:.4f}, F1 {enhanced['f1']:.4f}"
             )
         if metrics["translation"]:
-            truth = metrics["translation"][name]
-            lines.append(
-                f"{name}: MAE against truth {truth['mae']:.4f} (identity "
-                f"{truth['identity']['mae']:.4f}, histogram matching "
-                f"{truth['histogram_matching']['mae']:.4f})"
-            )
-    return lines
+            lines += _list_truth(name, metrics)
+    return lines + [str(Alarm(**alarm)) for alarm in metrics["alarms"]]
+
+
+def _list_truth(name: str, metrics: dict) -> list[str]:
+    """The error of the translations into a domain, and what became of each tissue."""
+    truth, head = metrics["translation"][name], metrics["translation_in_head"][name]
+    baselines = ("identity", "histogram_matching")
+    whole, inside = (
+        ", ".join(f"{b.replace('_', ' ')} {_format_value(part[b]['mae'])}" for b in baselines)
+        for part in (truth, head)
+    )
+    lines = [
+        f"{name}: MAE against truth {truth['mae']:.4f} ({whole}); in the head "
+        f"{_format_value(head['mae'])} ({inside})"
+    ]
+    table = metrics["tissues"][name]
+    known = [
+        f"{tissue} {row['made']:.2f} ({row['truth']:.2f})"
+        for tissue, row in table.items()
+        if row["made"] is not None
+    ]
+    white = table["fluid"]["white"]
+    white = "" if name != "ct" or white is None else f"; fluid white as bone {white:.0%}"
+    return [*lines, f"{name}: made (true) intensity of {', '.join(known)}{white}"]
+
+
+def _format_value(value: float | None) -> str:
+    """Four decimals, or a dash where there is none."""
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _format_scores(scores: dict) -> str:
@@ -178,9 +223,26 @@ def evaluate_translation(
             "ct": evaluate_realism(images["mri"]["translation"], ct, mri, seed),
             "mri": evaluate_realism(images["ct"]["translation"], mri, ct, seed),
         },
+        "edges": {
+            name: measure_edges(images[OTHER[name]]["input"], images[OTHER[name]]["translation"])
+            for name in ("ct", "mri")
+        },
         "translation": _compare_with_truth(images, pairs, protocol),
     }
-    return TranslationResult(metrics, images, pairs)
+    alarms = [
+        alarm
+        for name in ("ct", "mri")
+        for alarm in find_alarms(
+            name,
+            images[OTHER[name]]["input"],
+            images[OTHER[name]]["translation"],
+            images[name]["input"],
+            draw_starts(images[OTHER[name]]["input"], DOMAINS[name]),
+        )
+    ]
+    inside, errors = _compare_heads_with_truth(images, pairs, options.names)
+    metrics |= {**inside, "alarms": alarm_rows(alarms)}
+    return TranslationResult(metrics, images, pairs, errors, alarms)
 
 
 def _cycle(image: np.ndarray, there: Callable, back: Callable, seed: int) -> dict:
@@ -216,6 +278,59 @@ def _compare_with_truth(images: dict, pairs: list | None, protocol: str) -> dict
             ),
         }
     return result
+
+
+def _compare_heads_with_truth(
+    images: dict, pairs: list | None, names: dict[str, list[str]] | None
+) -> tuple[dict, dict]:
+    """The same inside the head alone (that of the true image or of the input), and by tissue.
+
+    Returns:
+        ({"translation_in_head", "tissues"}, {domain: {index of the input: scores}}).
+    """
+    if not pairs:
+        return {"translation_in_head": None, "tissues": None}, {}
+    index = {name: np.array([pair[side] for pair in pairs]) for side, name in enumerate(OTHER)}
+    real = {name: images[name]["input"][index[name]] for name in index}
+    head = find_head(real["mri"]) | find_head(real["ct"])
+    tissues = find_tissues(real["ct"], head)
+    inside, by_tissue, errors = {}, {}, {}
+    for name, origin in (("ct", "mri"), ("mri", "ct")):
+        made = images[origin]["translation"][index[origin]]
+        matched = match_histograms(real[origin], images[name]["input"])
+        scores = {
+            "": compare_in_head(real[name], made, head),
+            "identity": compare_in_head(real[name], real[origin], head),
+            "histogram_matching": compare_in_head(real[name], matched, head),
+        }
+        own = scores.pop("")
+        inside[name] = {
+            **summarise_scores(own),
+            **{baseline: summarise_scores(values) for baseline, values in scores.items()},
+        }
+        if names:
+            files = [names[origin][i] for i in index[origin]]
+            inside[name]["mae_by_case"] = group_by_case(files, own["mae"])
+        by_tissue[name] = measure_tissues(real[name], made, tissues)
+        errors[name] = {
+            int(place): {key: float(values[row]) for key, values in own.items()}
+            for row, place in enumerate(index[origin])
+        }
+    return {"translation_in_head": inside, "tissues": by_tissue}, errors
+
+
+def draw_starts(images: np.ndarray, domain: str) -> dict[str, np.ndarray]:
+    """Every hand-drawn start of images in [0, 1], by name; `domain` is the translations'."""
+    unit = ops.convert_to_tensor(np.asarray(images, "float32"))
+    air = find_background(unit)
+    starts = {name: choose_start(unit, air, name, domain) for name in STARTS}
+    return {name: ops.convert_to_numpy(start) for name, start in starts.items()}
+
+
+def measure_edges(images: np.ndarray, translations: np.ndarray) -> float:
+    """Mean `gradient_correlation` of inputs and translations: how much of the structure is left."""
+    pair = (ops.convert_to_tensor(np.asarray(x, "float32")) for x in (images, translations))
+    return float(ops.convert_to_numpy(gradient_correlation(*pair)).mean())
 
 
 def match_histograms(images: np.ndarray, reference: np.ndarray) -> np.ndarray:

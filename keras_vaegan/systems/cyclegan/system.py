@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,10 @@ class CycleGANSystem(System):
         from keras_vaegan.training.trainer import build_compiled
 
         return build_compiled(CycleGAN, config)
+
+    def skip_start(self, config: CycleGANConfig) -> CycleGANConfig:
+        losses = dataclasses.replace(config.losses, anchor_weight=0.0, kl_warmup_steps=0)
+        return dataclasses.replace(config, losses=losses)
 
     def load_data(
         self, config: CycleGANConfig, data: Path, out: Path, resume: bool

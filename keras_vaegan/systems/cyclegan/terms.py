@@ -14,6 +14,7 @@ from keras_vaegan.losses.adversarial import adversarial_loss
 from keras_vaegan.losses.latent import kl_loss
 from keras_vaegan.losses.reconstruction import mean_absolute_error, ssim_loss
 from keras_vaegan.losses.start import choose_start, find_background, start_share
+from keras_vaegan.losses.structure import structure_loss
 from keras_vaegan.losses.terms import LossTerm
 from keras_vaegan.systems.cyclegan.config import CycleGANConfig
 
@@ -22,6 +23,7 @@ class DomainPass(NamedTuple):
     """What one step's forward passes gave in one domain; images (N, S, S, C) in the value range.
 
     Attributes:
+        domain: "target" (CT) or "source" (MRI).
         real: Real images of the domain.
         origin: Real images of the other domain.
         fake: Their translations into this one.
@@ -31,6 +33,7 @@ class DomainPass(NamedTuple):
         latents: (z_mean, z_log_var) of the generator's passes; none without a latent.
     """
 
+    domain: str
     real: Any
     origin: Any
     fake: Any
@@ -63,13 +66,17 @@ def make_terms(config: CycleGANConfig, step, images: DomainPass) -> dict[str, Lo
     if losses.ssim_weight:
         pair = (to_unit(part, value_range) for part in (images.real, images.cycled))
         terms["ssim"] = LossTerm(ssim_loss(*pair), losses.ssim_weight * free)
+    if losses.structure_weight:
+        change = structure_loss(images.origin, images.fake)
+        terms["structure"] = LossTerm(change, losses.structure_weight * free)
     if losses.background_weight or losses.anchor_weight:
         origin, fake = (to_unit(part, value_range) for part in (images.origin, images.fake))
         air = find_background(origin)
         if losses.background_weight:
             terms["background"] = LossTerm(ops.mean(fake * air), losses.background_weight)
         if losses.anchor_weight:
-            distance = mean_absolute_error(fake, choose_start(origin, air, losses.anchor))
+            start_image = choose_start(origin, air, losses.anchor, images.domain)
+            distance = mean_absolute_error(fake, start_image)
             terms["anchor"] = LossTerm(distance, losses.anchor_weight * start)
     if images.same is not None:
         identity = mean_absolute_error(images.real, images.same)

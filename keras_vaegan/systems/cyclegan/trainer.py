@@ -8,9 +8,8 @@ from keras import ops
 
 from keras_vaegan.config.base import VALUE_RANGES
 from keras_vaegan.data.augment import DRAWS, augment
-from keras_vaegan.files import staged_entries
 from keras_vaegan.kernels.random import draw_uniform
-from keras_vaegan.losses.adversarial import adversarial_loss
+from keras_vaegan.losses.adversarial import adversarial_loss, lecam_losses
 from keras_vaegan.losses.reconstruction import mean_absolute_error, ssim_loss
 from keras_vaegan.losses.terms import read_values, sum_terms
 from keras_vaegan.models.build import build_model
@@ -18,6 +17,7 @@ from keras_vaegan.models.latent import find_latent_model
 from keras_vaegan.models.layers import advance_spectral_norms, reparameterize
 from keras_vaegan.systems.cyclegan.config import CycleGANConfig
 from keras_vaegan.systems.cyclegan.terms import DomainPass, make_terms, to_unit
+from keras_vaegan.training.answer_levels import AnswerLevels
 from keras_vaegan.training.backend import (
     clip_by_global_norm,
     compute_gradients,
@@ -31,13 +31,15 @@ from keras_vaegan.training.backend import (
 from keras_vaegan.training.image_pool import ImagePool
 from keras_vaegan.training.schedules import make_schedule
 from keras_vaegan.training.trainer import Trainer, copy_model, make_adam, unpack_batch
-from keras_vaegan.weights.legacy_h5 import save_legacy_h5
+from keras_vaegan.training.views import DRAWS as VIEW_DRAWS
+from keras_vaegan.training.views import draw_view
 from keras_vaegan.weights.names import CYCLEGAN_FILES
 from keras_vaegan.weights.record import WeightsRecord
 
 SEED_STREAMS = (
     "augment_source", "augment_target", "noise", "pool_source", "pool_target", "latent",
 )  # fmt: skip
+VIEW_STREAMS = ("judge_source", "judge_target", "compare_source", "compare_target")
 HEAD_CLIP_NORM = 1.0
 
 
@@ -72,6 +74,11 @@ class CycleGAN(Trainer):
         shape = (config.data.image_size, config.data.image_size, config.data.channels)
         self.pool_source = ImagePool(config.pool_size, shape, name="pool_source")
         self.pool_target = ImagePool(config.pool_size, shape, name="pool_target")
+        self.answer_levels = {}
+        if config.losses.lecam_weight:
+            for domain, d in (("source", self.d_source), ("target", self.d_target)):
+                heads = len(_as_list(d.outputs))
+                self.answer_levels[domain] = AnswerLevels(heads, name=f"answers_{domain}")
 
     def compile(self, g_optimizer=None, d_optimizer=None, **kwargs) -> None:
         """Set the two optimisers; those of the config where none is given."""
@@ -98,7 +105,7 @@ class CycleGAN(Trainer):
 
     def update(self, data) -> dict:
         """Augment, translate both ways, update the generators, then the discriminators."""
-        seeds = self.make_seeds(SEED_STREAMS)
+        seeds = self.make_seeds(SEED_STREAMS) | self.make_seeds(VIEW_STREAMS, further=True)
         source, target = unpack_batch(data)
         source = self._augment(source, seeds["augment_source"])
         target = self._augment(target, seeds["augment_target"])
@@ -114,8 +121,8 @@ class CycleGAN(Trainer):
 
         fake_source = self.pool_source.query(fake_source, seeds["pool_source"], self.num_views)
         fake_target = self.pool_target.query(fake_target, seeds["pool_target"], self.num_views)
-        for_source, d_source = self._compare_with_real(self.d_source, source, fake_source)
-        for_target, d_target = self._compare_with_real(self.d_target, target, fake_target)
+        for_source, d_source = self._compare_with_real("source", source, fake_source, target, seeds)
+        for_target, d_target = self._compare_with_real("target", target, fake_target, source, seeds)
         self.d_optimizer.apply(for_source + for_target, self.discriminator_variables)
 
         averaged = ((self.g_target, self.g_target_ema), (self.g_source, self.g_source_ema))
@@ -140,12 +147,12 @@ class CycleGAN(Trainer):
         )
         passes = {
             "target": DomainPass(
-                target, source, fake_target, cycled_target, same_target,
-                _as_list(self.d_target(fake_target, training=True)), latents_t + cycle_t,
+                "target", target, source, fake_target, cycled_target, same_target,
+                self._judge("target", seeds["judge_target"], fake_target), latents_t + cycle_t,
             ),
             "source": DomainPass(
-                source, target, fake_source, cycled_source, same_source,
-                _as_list(self.d_source(fake_source, training=True)), latents_s + cycle_s,
+                "source", source, target, fake_source, cycled_source, same_source,
+                self._judge("source", seeds["judge_source"], fake_source), latents_s + cycle_s,
             ),
         }  # fmt: skip
         terms = {
@@ -197,27 +204,67 @@ class CycleGAN(Trainer):
         variants = augment(images, settings, draws, limits)
         return variants if settings.mode == "in_place" else ops.concatenate([images, variants])
 
-    def _compare_with_real(self, discriminator, real, fake) -> tuple:
-        """(gradients, loss) of one discriminator; real and fake share one pass."""
-        images = ops.concatenate([real, ops.stop_gradient(fake)], axis=0)
+    def _judge(self, domain: str, seed, *parts) -> list:
+        """A discriminator's maps of several batches in one pass, each image in a view of its own.
+
+        Args:
+            domain: "source" or "target".
+            seed: (2,) integer tensor, of the views.
+            parts: Batches of equal shape.
+
+        Returns:
+            One list a head: the maps of each part; with one part, its maps alone.
+        """
+        discriminator = {"source": self.d_source, "target": self.d_target}[domain]
+        images = ops.concatenate(parts, axis=0) if len(parts) > 1 else parts[0]
+        probability = self.config.losses.view_probability
+        if probability:
+            first, total = find_own_rows(parts[0])
+            draws = draw_uniform((VIEW_DRAWS, len(parts), total), seed)
+            draws = draws[:, :, first : first + ops.shape(parts[0])[0]]
+            black, _ = VALUE_RANGES[self.config.data.value_range]
+            images = draw_view(images, probability, ops.reshape(draws, (VIEW_DRAWS, -1)), black)
+        maps = _as_list(discriminator(images, training=True))
+        return [ops.split(m, len(parts)) for m in maps] if len(parts) > 1 else maps
+
+    def _compare_with_real(self, domain: str, real, fake, origin, seeds) -> tuple:
+        """(gradients, loss) of one discriminator; all that it sees shares one pass."""
+        discriminator = {"source": self.d_source, "target": self.d_target}[domain]
         losses = self.config.losses
         kind, is_joint = losses.adversarial, losses.discriminator_gradients == "joint"
+        parts = [real, ops.stop_gradient(fake), *([origin] if losses.source_negatives else [])]
 
         def compute_heads() -> tuple:
-            maps = [ops.split(m, 2) for m in _as_list(discriminator(images, training=True))]
-            on_real = adversarial_loss([real for real, _ in maps], True, kind)
-            on_fake = adversarial_loss([fake for _, fake in maps], False, kind)
+            maps = self._judge(domain, seeds[f"compare_{domain}"], *parts)
+            real, fake, *copies = ([head[i] for head in maps] for i in range(len(parts)))
+            on_real = adversarial_loss(real, True, kind)
+            on_fake = adversarial_loss(fake, False, kind)
             heads = [0.5 * (r + f) for r, f in zip(on_real, on_fake, strict=True)]
-            return sum(heads) if is_joint else heads, sum(heads) / len(heads)
+            answer = sum(heads) / len(heads)
+            extra = []
+            if losses.source_negatives:
+                on_copies = adversarial_loss(copies[0], False, kind)
+                extra.append((0.5 * losses.source_negatives, on_copies))
+            if losses.lecam_weight:
+                levels = self.answer_levels[domain].read()
+                extra.append((losses.lecam_weight, lecam_losses(real, fake, *levels)))
+            for weight, values in extra:
+                heads = [h + weight * v for h, v in zip(heads, values, strict=True)]
+            return sum(heads) if is_joint else heads, (answer, real, fake)
 
         variables = discriminator.trainable_variables
         if is_joint:
-            return compute_gradients(compute_heads, variables, self.d_optimizer)
-        # Each head's gradient is clipped to one norm: System A's "derivative independence".
-        separate, loss = compute_separate_gradients(compute_heads, variables, self.d_optimizer)
-        limit = self.d_optimizer.scale_loss(ops.convert_to_tensor(HEAD_CLIP_NORM))
-        clipped = [clip_by_global_norm(gradients, limit) for gradients in separate]
-        return [sum(parts) / count_replicas() for parts in zip(*clipped, strict=True)], loss
+            gradients, rest = compute_gradients(compute_heads, variables, self.d_optimizer)
+        else:
+            # Each head's gradient is clipped to one norm: System A's "derivative independence".
+            separate, rest = compute_separate_gradients(compute_heads, variables, self.d_optimizer)
+            limit = self.d_optimizer.scale_loss(ops.convert_to_tensor(HEAD_CLIP_NORM))
+            clipped = [clip_by_global_norm(gradients, limit) for gradients in separate]
+            gradients = [sum(parts) / count_replicas() for parts in zip(*clipped, strict=True)]
+        loss, *answers = rest
+        if losses.lecam_weight:
+            self.answer_levels[domain].follow(*answers)
+        return gradients, loss
 
     # -- validation and state ----------------------------------------------------------------------
 
@@ -242,20 +289,22 @@ class CycleGAN(Trainer):
             "g_target", "g_source", "d_source", "d_target", "g_target_ema", "g_source_ema",
             "pool_source", "pool_target", "g_optimizer", "d_optimizer",
         )  # fmt: skip
-        return {name: getattr(self, name) for name in names}
+        parts = {name: getattr(self, name) for name in names}
+        answers = {f"answers_{domain}": levels for domain, levels in self.answer_levels.items()}
+        return parts | answers
 
-    def save_weight_files(self, folder) -> None:
-        """The four published files, all or none; the generators with their averaged weights."""
+    def weight_files(self) -> dict:
+        """The four published files; the generators with their averaged weights."""
         models = {
-            "g_target": self.g_target_ema,
-            "g_source": self.g_source_ema,
-            "d_source": self.d_source,
-            "d_target": self.d_target,
+            "g_target": [self.g_target_ema, self.g_target],
+            "g_source": [self.g_source_ema, self.g_source],
+            "d_source": [self.d_source],
+            "d_target": [self.d_target],
         }
-        with staged_entries(folder) as staging:
-            for name, model in models.items():
-                record = WeightsRecord(self.parts[name], self.config.data)
-                save_legacy_h5(model, staging / CYCLEGAN_FILES[name], record)
+        return {
+            CYCLEGAN_FILES[name]: (own, WeightsRecord(self.parts[name], self.config.data))
+            for name, own in models.items()
+        }
 
 
 def _as_list(outputs) -> list:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -22,7 +21,6 @@ from keras_vaegan.training.backend import (
     draw_normal,
 )
 from keras_vaegan.training.trainer import Trainer, make_adam, unpack_batch
-from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 from keras_vaegan.weights.names import MODALITY_FILE
 from keras_vaegan.weights.record import WeightsRecord
 
@@ -103,9 +101,9 @@ class ModalitySynthesis(Trainer):
     def state_parts(self) -> dict:
         return {"network": self.generator, "optimizer": self.optimizer}
 
-    def save_weight_files(self, folder) -> None:
+    def weight_files(self) -> dict:
         record = WeightsRecord(self.config.generator, self.config.data)
-        save_legacy_h5(self.generator, Path(folder) / MODALITY_FILE, record)
+        return {MODALITY_FILE: ([self.generator], record)}
 
 
 def compute_brain_figures(image, target, brain) -> dict:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import keras
 from keras import ops
@@ -17,7 +16,6 @@ from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig
 from keras_vaegan.training.backend import average_over_replicas, compute_gradients, move_averages
 from keras_vaegan.training.schedules import StagedRate, make_schedule
 from keras_vaegan.training.trainer import Trainer, make_adam, unpack_batch
-from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 from keras_vaegan.weights.names import RRDBNET_FILE
 from keras_vaegan.weights.record import WeightsRecord
 
@@ -142,10 +140,10 @@ class SuperResolution(Trainer):
             "d_optimizer": self.d_optimizer,
         }
 
-    def save_weight_files(self, folder) -> None:
+    def weight_files(self) -> dict:
         """The averaged network alone."""
-        record = WeightsRecord(self.config.generator)
-        save_legacy_h5(self.generator_ema, Path(folder) / RRDBNET_FILE, record)
+        models = [self.generator_ema, self.generator]
+        return {RRDBNET_FILE: (models, WeightsRecord(self.config.generator))}
 
 
 def _average(scores):

@@ -202,7 +202,8 @@ def make_metrics(ssim, honest, gap):
         kind: {n: {"psnr": {"mean": 20.0}, "ssim": {"mean": value}} for n in both}
         for kind, value in kinds.items()
     }
-    return metrics | {"realism": {n: {"gap": {"all": gap}, "copy": 0.1} for n in both}}
+    realism = {n: {"gap": {"all": gap}, "copy": 0.1} for n in both}
+    return metrics | {"realism": realism, "edges": dict.fromkeys(both, 0.5), "alarms": []}
 
 
 def test_best_by_chooses_the_score():

@@ -10,7 +10,7 @@ from keras_vaegan.systems.cyclegan.terms import DomainPass, make_terms, to_unit
 SIDE, START = 32, np.float32(0)
 ALL = {
     "ssim_weight": 1.0, "identity_weight": 0.5, "background_weight": 2.0, "anchor_weight": 5.0,
-    "kl_warmup_steps": 10,
+    "kl_warmup_steps": 10, "structure_weight": 3.0,
 }  # fmt: skip
 
 
@@ -21,8 +21,8 @@ def make_pass(**changes):
         return np.full((1, SIDE, SIDE, 1), value, "float32")
 
     parts = {
-        "real": flat(0.0), "origin": flat(-1.0), "fake": flat(0.5), "cycled": flat(0.25),
-        "same": flat(-0.5), "scores": [flat(0.0), flat(3.0)],
+        "domain": "target", "real": flat(0.0), "origin": flat(-1.0), "fake": flat(0.5),
+        "cycled": flat(0.25), "same": flat(-0.5), "scores": [flat(0.0), flat(3.0)],
         "latents": [(flat(2.0), flat(0.0)), (flat(0.0), flat(0.0))],
     }  # fmt: skip
     return DomainPass(**(parts | changes))
@@ -40,6 +40,7 @@ def test_values_have_their_closed_forms():
         "background": pytest.approx(0.75),  # the input is air alone
         "anchor": pytest.approx(0.75),
         "identity": pytest.approx(0.5),
+        "structure": pytest.approx(1.0),  # a flat translation has no edge
         "kl": pytest.approx((2 + 0) / 2),
     }
 
@@ -68,6 +69,7 @@ def test_weights_follow_the_step(step, free, start, kl):
     terms = make_terms(CycleGANConfig(losses=LossConfig(**ALL)), np.float32(step), make_pass())
     expected = {
         "adversarial": free, "cycle": 10 * free, "ssim": free, "identity": 0.5 * free,
+        "structure": 3 * free,
         "background": 2, "anchor": 5 * start, "kl": 0.01 * kl,
     }  # fmt: skip
     weights = {name: float(term.weight) for name, term in terms.items()}

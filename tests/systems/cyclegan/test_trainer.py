@@ -11,13 +11,14 @@ from keras_vaegan.errors import InputError
 from keras_vaegan.interop.keras_h5.load import load_generator
 from keras_vaegan.kernels.random import draw_standard_normal
 from keras_vaegan.models.layers import SpectralConv2D
-from keras_vaegan.systems.cyclegan.trainer import CycleGAN
+from keras_vaegan.systems.cyclegan.trainer import VIEW_STREAMS, CycleGAN
 from keras_vaegan.systems.registry import build_trainer
 from keras_vaegan.training.state import load_run_state, save_run_state
 from keras_vaegan.weights.names import CYCLEGAN_FILES
 
 FAMILIES = ("vae", "resnet")
-SEEDS = {"noise": tf.constant([0, 1]), "latent": tf.constant([0, 3])}
+STREAMS = ("noise", "latent", *VIEW_STREAMS)
+SEEDS = {name: tf.constant([0, 1 + 2 * index]) for index, name in enumerate(STREAMS)}
 TERMS = {
     "vae": {"adversarial", "background", "cycle", "identity", "kl", "ssim"},
     "resnet": {"adversarial", "background", "cycle", "identity", "ssim"},
@@ -158,13 +159,15 @@ def test_generator_update_leaves_the_discriminators_alone(make_eager, batch, fam
 def test_discriminator_update_leaves_the_generators_alone(make_eager, batch, family):
     trainer = make_eager(family)
     before = values(trainer.generator_variables), values(trainer.discriminator_variables)
-    source, target = batch
-    gradients = []
-    for discriminator in (trainer.d_source, trainer.d_target):
-        gradients += trainer._compare_with_real(discriminator, source, target)[0]
+    gradients = compare(trainer, "source", batch)[0] + compare(trainer, "target", batch)[0]
     trainer.d_optimizer.apply(gradients, trainer.discriminator_variables)
     assert not has_moved(before[0], values(trainer.generator_variables))
     assert has_moved(before[1], values(trainer.discriminator_variables))
+
+
+def compare(trainer, domain, batch):
+    """(gradients, loss) of a discriminator that sees (real, fake)."""
+    return trainer._compare_with_real(domain, *batch, batch[1] - 0.5, SEEDS)
 
 
 def flatten(gradients):
@@ -175,7 +178,7 @@ def test_independent_gradients_are_the_sum_of_clipped_head_gradients(eager, batc
     """By a tape over each head alone, the discriminator called on real and fake apart."""
     limit, discriminator = 0.05, eager.d_source
     monkeypatch.setattr("keras_vaegan.systems.cyclegan.trainer.HEAD_CLIP_NORM", limit)
-    ours, loss = eager._compare_with_real(discriminator, *batch)
+    ours, loss = compare(eager, "source", batch)
     weights = [v.value for v in discriminator.trainable_variables]
     total, losses = 0, []
     for head in range(len(discriminator.outputs)):
@@ -193,8 +196,80 @@ def test_joint_gradients_are_the_plain_sum(eager, batch, monkeypatch):
     gradients = []
     for kind in ("joint", "independent"):
         eager.config = change_losses(eager.config, discriminator_gradients=kind)
-        gradients.append(flatten(eager._compare_with_real(eager.d_target, *batch)[0]))
+        gradients.append(flatten(compare(eager, "target", batch)[0]))
     np.testing.assert_allclose(gradients[0], gradients[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["joint", "independent"])
+def test_inputs_as_negatives_add_their_share_of_the_loss(eager, batch, monkeypatch, kind):
+    """By a tape over the discriminator of each part alone."""
+    monkeypatch.setattr("keras_vaegan.systems.cyclegan.trainer.HEAD_CLIP_NORM", 1e6)
+    eager.config = change_losses(eager.config, source_negatives=0.5, discriminator_gradients=kind)
+    gradients, loss = compare(eager, "target", batch)
+    with tf.GradientTape() as tape:
+        real, fake, negative = (eager.d_target(x) for x in (*batch, batch[1] - 0.5))
+        squares = [
+            sum(tf.reduce_mean((m - wanted) ** 2) for m in maps)
+            for maps, wanted in ((real, 1), (fake, 0), (negative, 0))
+        ]
+        total = 0.5 * (squares[0] + squares[1] + 0.5 * squares[2])
+    weights = [v.value for v in eager.d_target.trainable_variables]
+    np.testing.assert_allclose(
+        flatten(gradients), flatten(tape.gradient(total, weights)), atol=1e-5
+    )
+    assert float(loss) == pytest.approx(float(squares[0] + squares[1]) / 4, rel=1e-5)
+
+
+def test_lecam_pulls_and_remembers_the_answers(tiny, batch):
+    """The levels follow the answers by 1 % a step, and belong to the state."""
+    trainer = build_eager(change_losses(tiny.VAE, lecam_weight=0.3))
+    levels = trainer.answer_levels["target"]
+    plain, _ = compare(trainer, "target", batch)
+    real, fake = (trainer.d_target(x) for x in batch)
+    means = [[float(tf.reduce_mean(m)) for m in maps] for maps in (real, fake)]
+    np.testing.assert_allclose(np.array(levels.levels), 0.01 * np.array(means), rtol=1e-4)
+    levels.levels.assign([[5.0, 5.0], [-5.0, -5.0]])
+    pulled, _ = compare(trainer, "target", batch)
+    assert np.abs(flatten(plain) - flatten(pulled)).max() > 1e-3
+    assert "answers_target/0000/levels" in trainer.state_variables()
+
+
+def test_the_discriminators_see_views_of_all_they_judge(eager, batch):
+    """The same for real and generated as for what trains a generator, each drawn for itself."""
+    seen = []
+    eager.config = change_losses(eager.config, view_probability=1.0)
+    original, eager.d_target = eager.d_target, lambda x, training: [seen.append(np.array(x))] * 2
+    try:
+        eager._judge("target", SEEDS["judge_target"], batch[0])
+        with pytest.raises(ValueError, match="."):  # what stands in for the network answers nothing
+            eager._judge("target", SEEDS["compare_target"], *batch)
+    finally:
+        eager.d_target = original
+    assert [len(x) for x in seen] == [4, 8]
+    for images in seen:
+        holes = (images == -1).mean(axis=(1, 2, 3))
+        assert (holes > 0.1).all() and len(set(holes)) > 2
+    assert not np.array_equal(seen[0], seen[1][:4])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_run_starts_from_anothers_weights(make_eager, tiny, tmp_path, family):
+    """At twice the image size, with the averages where the networks are."""
+    trainer = make_eager(family)
+    trainer.save_weight_files(tmp_path)
+    data = dataclasses.replace(trainer.config.data, image_size=64)
+    larger = CycleGAN(dataclasses.replace(trainer.config, data=data))
+    larger.load_weight_files(tmp_path)
+    pairs = (
+        (trainer.g_target_ema, larger.g_target), (trainer.g_source_ema, larger.g_source_ema),
+        (trainer.d_source, larger.d_source),
+    )  # fmt: skip
+    for old, new in pairs:
+        for one, other in zip(values(old.variables), values(new.variables), strict=True):
+            np.testing.assert_array_equal(one, other)
+    (tmp_path / "d_source_weights.h5").unlink()
+    with pytest.raises(InputError, match="no d_source_weights.h5"):
+        larger.load_weight_files(tmp_path)
 
 
 def test_a_step_takes_one_power_iteration(make_eager, tiny):
