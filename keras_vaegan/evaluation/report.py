@@ -45,6 +45,7 @@ th, td { border-bottom: 1px solid #ddd; padding: .3rem .8rem; text-align: right;
 th:first-child, td:first-child { text-align: left; }
 img { max-width: 100%; }
 .note { color: #666; }
+.alarm { border-left: 4px solid #b00020; padding-left: .8rem; }
 """
 
 
@@ -157,10 +158,21 @@ def _format_page(metrics: dict, pictures: dict[str, np.ndarray]) -> str:
         f"{_text(metrics.get('protocol'))}, commit {_text(metrics.get('commit'))}"
         f"{_format_counts(metrics)}.</p>",
     ]
+    for alarm in metrics.get("alarms") or []:
+        parts.append(
+            f"<p class='alarm'>Generated {_text(alarm['domain'].upper())} {_text(alarm['text'])} "
+            f"{alarm['value']:.2f} (limit {alarm['limit']:g}).</p>"
+        )
     for key, title in _COMPARISONS.items():
         if metrics.get(key):
             columns = ("psnr", "ssim", "mae", "bce", "auc_roc", "f1")
             parts.append(f"<h2>{title}</h2>" + _format_table(metrics[key], columns))
+    for domain, table in (metrics.get("tissues") or {}).items():
+        parts.append(
+            f"<h2>Mean intensity of each tissue: generated {_text(domain.upper())}</h2>"
+            "<p class='note'>Tissues by thresholds on the true CT; white: share of the tissue made "
+            "brighter than 0.6.</p>" + _format_table(table, ("truth", "made", "white", "pixels"))
+        )
     if metrics.get("realism"):
         parts.append(
             "<h2>Realism of the translations</h2><p class='note'>C2ST: 0.5 is perfect. Gap: 0 is "

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_vaegan.evaluation.metrics import map_ssim, summarise, to_decibel, to_gray
 
+SCORES = ("mae", "psnr", "ssim")
 WHITE = 0.6  # a fluid drawn brighter than this in a CT is drawn as bone
 
 
@@ -26,14 +27,14 @@ def compare_in_head(truth: np.ndarray, made: np.ndarray, head: np.ndarray) -> di
     """
     pairs = zip(*(to_gray(np.asarray(x, "float64")) for x in (truth, made)), head, strict=True)
     rows = [_compare_one(*pair) for pair in pairs]
-    return {name: np.array([row[name] for row in rows]) for name in ("mae", "psnr", "ssim")}
+    return {name: np.array([row[name] for row in rows]) for name in SCORES}
 
 
 def summarise_scores(scores: dict[str, np.ndarray]) -> dict:
     """{"mae": mean, "psnr": {"mean", "std"}, "ssim": {"mean", "std"}} over images with a head."""
     known = {name: values[np.isfinite(values)] for name, values in scores.items()}
     if not len(known["mae"]):
-        return {"mae": None, "psnr": None, "ssim": None}
+        return dict.fromkeys(SCORES)
     return {
         "mae": float(known["mae"].mean()),
         "psnr": summarise(known["psnr"]),
@@ -82,7 +83,7 @@ def find_case(name: str) -> str:
 def _compare_one(truth: np.ndarray, made: np.ndarray, head: np.ndarray) -> dict[str, float]:
     """Scores of one (S, S) image."""
     if not head.any():
-        return {"mae": np.nan, "psnr": np.nan, "ssim": np.nan}
+        return dict.fromkeys(SCORES, np.nan)
     error = (truth - made)[head]
     return {
         "mae": float(np.abs(error).mean()),

@@ -20,6 +20,7 @@ from keras_vaegan.evaluation.protocols import evaluate_pairs, get_protocol
 from keras_vaegan.evaluation.realism import evaluate_realism
 from keras_vaegan.evaluation.report import draw_sample_grid
 from keras_vaegan.evaluation.truth import (
+    SCORES,
     compare_in_head,
     group_by_case,
     measure_tissues,
@@ -76,8 +77,9 @@ class TranslationResult:
             }
             for index, name in enumerate(names[domain]):
                 values = {key: float(column[index]) for key, column in scores.items()}
-                errors = self.errors.get(OTHER[domain], {}).get(index, {})
-                values |= {f"translation_{key}": value for key, value in errors.items()}
+                if self.errors:
+                    errors = self.errors[OTHER[domain]].get(index, {})
+                    values |= {f"translation_{key}": errors.get(key, "") for key in SCORES}
                 rows.append({"domain": domain, "name": name, **values})
         return rows
 

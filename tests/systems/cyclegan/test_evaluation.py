@@ -6,8 +6,10 @@ import pytest
 from keras_vaegan.systems.cyclegan.evaluation import (
     draw_translation_grid,
     evaluate_translation,
+    list_figures,
     match_histograms,
 )
+from keras_vaegan.systems.system import EvaluationOptions
 
 
 def make_sets(count=8, size=32):
@@ -63,6 +65,42 @@ def test_pairs_may_be_in_any_order_and_are_drawn_with_their_truth():
     np.testing.assert_array_equal(result.find_truth("mri", int(order[2])), ct[order[2]])
     np.testing.assert_array_equal(result.find_truth("ct", 2), mri[order[2]])
     assert draw_translation_grid(result, 2).shape[-1] == 3
+
+
+def test_pairs_are_compared_in_the_head_by_tissue_and_by_case():
+    mri, ct = make_sets()
+    names = {"mri": [f"a{i:03}.png" for i in range(8)], "ct": [f"b{i:03}.png" for i in range(8)]}
+    pairs = [(i, i) for i in range(6)]  # two images of each have no partner
+    options = EvaluationOptions(names=names)
+    result = evaluate_translation(negate, lambda x: x, mri, ct, pairs, options)
+    inside = result.metrics["translation_in_head"]
+    assert inside["ct"]["mae"] == pytest.approx(0, abs=1e-6)
+    heads = mri[:6, ..., 0] > 0
+    wanted = np.mean(
+        [np.abs(m - c)[h].mean() for m, c, h in zip(mri[:6], ct[:6], heads[..., None], strict=True)]
+    )
+    assert inside["mri"]["mae"] == pytest.approx(wanted, rel=0.02)
+    assert inside["mri"]["identity"]["mae"] == pytest.approx(inside["mri"]["mae"])
+    assert inside["mri"]["mae_by_case"] == {"b": {"n": 6, "mean": pytest.approx(wanted, rel=0.02)}}
+    air = result.metrics["tissues"]["ct"]["air"]
+    assert air["made"] == pytest.approx(0, abs=1e-6) and air["pixels"] > 0
+    rows = result.per_image_rows(names)
+    assert len({tuple(row) for row in rows}) == 1  # one set of columns
+    by_name = {row["name"]: row for row in rows}
+    assert by_name["b002.png"]["translation_mae"] == pytest.approx(inside["mri"]["mae"], rel=0.2)
+    assert by_name["b007.png"]["translation_mae"] == ""
+    text = "\n".join(list_figures(result.metrics))
+    assert "in the head 0.0000" in text and "air 0.00 (0.00)" in text
+
+
+def test_a_copy_raises_its_alarm_and_keeps_all_edges():
+    mri, ct = make_sets()
+    result = evaluate_translation(lambda x: x, negate, mri, ct)
+    assert result.metrics["edges"]["ct"] == pytest.approx(1, abs=1e-3)
+    kinds = {(alarm["domain"], alarm["kind"]) for alarm in result.metrics["alarms"]}
+    assert ("ct", "copy") in kinds and ("mri", "copy") not in kinds
+    assert ("mri", "start") in kinds  # the negative is one of the hand-drawn starts
+    assert any(line.startswith("alarm: generated CT") for line in list_figures(result.metrics))
 
 
 def test_rows_name_every_image():
