@@ -20,7 +20,6 @@ from keras_vaegan.evaluation.protocols import evaluate_pairs, get_protocol
 from keras_vaegan.evaluation.realism import evaluate_realism
 from keras_vaegan.evaluation.report import draw_sample_grid
 from keras_vaegan.evaluation.truth import (
-    SCORES,
     compare_in_head,
     group_by_case,
     measure_tissues,
@@ -77,9 +76,8 @@ class TranslationResult:
             }
             for index, name in enumerate(names[domain]):
                 values = {key: float(column[index]) for key, column in scores.items()}
-                if self.errors:
-                    errors = self.errors[OTHER[domain]].get(index, {})
-                    values |= {f"translation_{key}": errors.get(key, "") for key in SCORES}
+                errors = self.errors.get(OTHER[domain], {}).get(index, {})
+                values |= {f"translation_{key}": value for key, value in errors.items()}
                 rows.append({"domain": domain, "name": name, **values})
         return rows
 

@@ -55,6 +55,13 @@ class CycleGANSystem(System):
 
         return build_compiled(CycleGAN, config)
 
+    def list_stages(self, config: CycleGANConfig) -> list[tuple[str, int]]:
+        """Where there is a hand-drawn start, it stands alone in a stage of its own."""
+        losses = config.losses
+        alone = losses.anchor_steps // 2 if losses.anchor_weight else 0
+        start = [("start", min(alone, config.steps))] if alone else []
+        return [*start, ("", config.steps)]
+
     def skip_start(self, config: CycleGANConfig) -> CycleGANConfig:
         losses = dataclasses.replace(config.losses, anchor_weight=0.0, kl_warmup_steps=0)
         return dataclasses.replace(config, losses=losses)

@@ -27,20 +27,20 @@ class DomainPass(NamedTuple):
         real: Real images of the domain.
         origin: Real images of the other domain.
         fake: Their translations into this one.
-        cycled: `real`, translated to the other domain and back.
-        same: `real` through the generator of this domain, or None.
-        scores: The discriminator's maps of `fake`, one a head.
         latents: (z_mean, z_log_var) of the generator's passes; none without a latent.
+        cycled: `real`, translated to the other domain and back; None while the start stands alone.
+        same: `real` through the generator of this domain, or None.
+        scores: The discriminator's maps of `fake`, one a head; none as `cycled`.
     """
 
     domain: str
     real: Any
     origin: Any
     fake: Any
-    cycled: Any
-    same: Any
-    scores: list
     latents: list
+    cycled: Any = None
+    same: Any = None
+    scores: list = []
 
 
 def make_terms(config: CycleGANConfig, step, images: DomainPass) -> dict[str, LossTerm]:
@@ -57,18 +57,7 @@ def make_terms(config: CycleGANConfig, step, images: DomainPass) -> dict[str, Lo
     losses, value_range = config.losses, config.data.value_range
     start = start_share(step, losses.anchor_steps) if losses.anchor_weight else 0.0
     free = 1.0 - start  # the start stands alone at first
-    heads = adversarial_loss(images.scores, True, losses.adversarial)
-    cycle = mean_absolute_error(images.real, images.cycled)
-    terms = {
-        "adversarial": LossTerm(sum(heads) / len(heads), losses.adversarial_weight * free),
-        "cycle": LossTerm(cycle, losses.cycle_weight * free),
-    }
-    if losses.ssim_weight:
-        pair = (to_unit(part, value_range) for part in (images.real, images.cycled))
-        terms["ssim"] = LossTerm(ssim_loss(*pair), losses.ssim_weight * free)
-    if losses.structure_weight:
-        change = structure_loss(images.origin, images.fake)
-        terms["structure"] = LossTerm(change, losses.structure_weight * free)
+    terms = _make_free_terms(config, free, images) if images.cycled is not None else {}
     if losses.background_weight or losses.anchor_weight:
         origin, fake = (to_unit(part, value_range) for part in (images.origin, images.fake))
         air = find_background(origin)
@@ -78,13 +67,31 @@ def make_terms(config: CycleGANConfig, step, images: DomainPass) -> dict[str, Lo
             start_image = choose_start(origin, air, losses.anchor, images.domain)
             distance = mean_absolute_error(fake, start_image)
             terms["anchor"] = LossTerm(distance, losses.anchor_weight * start)
-    if images.same is not None:
-        identity = mean_absolute_error(images.real, images.same)
-        terms["identity"] = LossTerm(identity, losses.identity_weight * free)
     if images.latents:
         share = ops.minimum(1.0, (step + 1) / max(1, losses.kl_warmup_steps))
         kl = sum(kl_loss(*latent) for latent in images.latents) / len(images.latents)
         terms["kl"] = LossTerm(kl, losses.kl_weight * share)
+    return terms
+
+
+def _make_free_terms(config: CycleGANConfig, free, images: DomainPass) -> dict[str, LossTerm]:
+    """The terms that rise from 0 as the start fades: `free` is their share by now."""
+    losses = config.losses
+    heads = adversarial_loss(images.scores, True, losses.adversarial)
+    cycle = mean_absolute_error(images.real, images.cycled)
+    terms = {
+        "adversarial": LossTerm(sum(heads) / len(heads), losses.adversarial_weight * free),
+        "cycle": LossTerm(cycle, losses.cycle_weight * free),
+    }
+    if losses.ssim_weight:
+        pair = (to_unit(part, config.data.value_range) for part in (images.real, images.cycled))
+        terms["ssim"] = LossTerm(ssim_loss(*pair), losses.ssim_weight * free)
+    if losses.structure_weight:
+        change = structure_loss(images.origin, images.fake)
+        terms["structure"] = LossTerm(change, losses.structure_weight * free)
+    if images.same is not None:
+        identity = mean_absolute_error(images.real, images.same)
+        terms["identity"] = LossTerm(identity, losses.identity_weight * free)
     return terms
 
 

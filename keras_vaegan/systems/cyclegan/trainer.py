@@ -74,6 +74,7 @@ class CycleGAN(Trainer):
         shape = (config.data.image_size, config.data.image_size, config.data.channels)
         self.pool_source = ImagePool(config.pool_size, shape, name="pool_source")
         self.pool_target = ImagePool(config.pool_size, shape, name="pool_target")
+        self.stage = ""
         self.answer_levels = {}
         if config.losses.lecam_weight:
             for domain, d in (("source", self.d_source), ("target", self.d_target)):
@@ -97,6 +98,12 @@ class CycleGAN(Trainer):
     @property
     def discriminator_variables(self) -> list:
         return self.d_source.trainable_variables + self.d_target.trainable_variables
+
+    def set_stage(self, name: str) -> None:
+        """Change to the stage "start", in which no weight but the start's counts, or to ""."""
+        if name != self.stage:
+            self.stage = name
+            self.reset_step()
 
     def call(self, source, training=False):
         return self.g_target_ema(source, training=training)
@@ -132,6 +139,8 @@ class CycleGAN(Trainer):
 
     def _compute_generator_loss(self, source, target, seeds) -> tuple:
         """(loss, (fake_source, fake_target, terms)) of both generators."""
+        if self.stage == "start":
+            return self._compute_start_loss(source, target, seeds)
         noise, latent = seeds["noise"], seeds["latent"]
         fake_target, same_target, *latents_t = self._translate(
             self.g_target, source, target, latent
@@ -147,20 +156,36 @@ class CycleGAN(Trainer):
         )
         passes = {
             "target": DomainPass(
-                "target", target, source, fake_target, cycled_target, same_target,
-                self._judge("target", seeds["judge_target"], fake_target), latents_t + cycle_t,
+                "target", target, source, fake_target, latents_t + cycle_t, cycled_target,
+                same_target, self._judge("target", seeds["judge_target"], fake_target),
             ),
             "source": DomainPass(
-                "source", source, target, fake_source, cycled_source, same_source,
-                self._judge("source", seeds["judge_source"], fake_source), latents_s + cycle_s,
+                "source", source, target, fake_source, latents_s + cycle_s, cycled_source,
+                same_source, self._judge("source", seeds["judge_source"], fake_source),
             ),
         }  # fmt: skip
-        terms = {
+        terms = self._collect_terms(passes)
+        return sum_terms(terms), (fake_source, fake_target, terms)
+
+    def _compute_start_loss(self, source, target, seeds) -> tuple:
+        """As `_compute_generator_loss` while only the start counts: translations alone."""
+        latent = seeds["latent"]
+        fake_target, *latents_t = self._generate(self.g_target, source, latent, self.num_views)
+        fake_source, *latents_s = self._generate(self.g_source, target, latent + 1, self.num_views)
+        passes = {
+            "target": DomainPass("target", target, source, fake_target, latents=latents_t),
+            "source": DomainPass("source", source, target, fake_source, latents=latents_s),
+        }
+        terms = self._collect_terms(passes)
+        return sum_terms(terms), (fake_source, fake_target, terms)
+
+    def _collect_terms(self, passes: dict[str, DomainPass]) -> dict:
+        """Both domains' loss terms by name and domain."""
+        return {
             f"{name}_{domain}": term
             for domain, images in passes.items()
             for name, term in make_terms(self.config, self.step_number, images).items()
         }
-        return sum_terms(terms), (fake_source, fake_target, terms)
 
     def _translate(self, generator, origin, real, seed) -> tuple:
         """(fake, same or None[, latents]); the identity shares the translation's pass."""

@@ -85,10 +85,9 @@ def test_pairs_are_compared_in_the_head_by_tissue_and_by_case():
     air = result.metrics["tissues"]["ct"]["air"]
     assert air["made"] == pytest.approx(0, abs=1e-6) and air["pixels"] > 0
     rows = result.per_image_rows(names)
-    assert len({tuple(row) for row in rows}) == 1  # one set of columns
     by_name = {row["name"]: row for row in rows}
     assert by_name["b002.png"]["translation_mae"] == pytest.approx(inside["mri"]["mae"], rel=0.2)
-    assert by_name["b007.png"]["translation_mae"] == ""
+    assert "translation_mae" not in by_name["b007.png"]
     text = "\n".join(list_figures(result.metrics))
     assert "in the head 0.0000" in text and "air 0.00 (0.00)" in text
 

@@ -12,7 +12,7 @@ from keras_vaegan.interop.keras_h5.load import load_generator
 from keras_vaegan.kernels.random import draw_standard_normal
 from keras_vaegan.models.layers import SpectralConv2D
 from keras_vaegan.systems.cyclegan.trainer import VIEW_STREAMS, CycleGAN
-from keras_vaegan.systems.registry import build_trainer
+from keras_vaegan.systems.registry import build_trainer, find_system
 from keras_vaegan.training.state import load_run_state, save_run_state
 from keras_vaegan.weights.names import CYCLEGAN_FILES
 
@@ -250,6 +250,23 @@ def test_the_discriminators_see_views_of_all_they_judge(eager, batch):
         holes = (images == -1).mean(axis=(1, 2, 3))
         assert (holes > 0.1).all() and len(set(holes)) > 2
     assert not np.array_equal(seen[0], seen[1][:4])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_start_alone_takes_the_same_step_with_less_work(tiny, family):
+    """What has no weight yet is not computed; all networks move as if it were."""
+    config = change_losses(tiny.TINY[family], anchor_weight=5.0, anchor_steps=10, anchor="tissue")
+    assert find_system(config).list_stages(config) == [("start", 4), ("", 4)]  # of 4 steps in all
+    trainers = [build_eager(config) for _ in range(2)]
+    trainers[1].set_stage("start")
+    before = values(trainers[0].discriminator_variables)
+    logs = [t.train_on_batch(tiny.make_batch(config, 0), return_dict=True) for t in trainers]
+    assert "cycle_target" in logs[0] and "cycle_target" not in logs[1]
+    assert set(logs[1]) < set(logs[0])
+    for name in ("generator_variables", "discriminator_variables"):
+        for one, other in zip(*(values(getattr(t, name)) for t in trainers), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5)
+    assert has_moved(before, values(trainers[1].discriminator_variables))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
