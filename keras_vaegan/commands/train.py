@@ -52,6 +52,14 @@ class TrainOptions(CommandOptions):
     """Weight of the identity L1."""
     adversarial_weight: float | None = None
     """Weight of the adversarial loss."""
+    structure_weight: float | None = None
+    """Weight of 1 - the correlation of the edges of an input and its translation."""
+    source_negatives: float | None = None
+    """Weight of untranslated inputs among what the discriminators shall call generated."""
+    view_probability: float | None = None
+    """Probability of each change (shift, mirroring, cutout) of what a discriminator sees."""
+    lecam_weight: float | None = None
+    """Weight of the LeCam regularisation of the discriminators."""
     discriminator_gradients: Literal["independent", "joint"] | None = None
     """Whether each head's gradient is normalised on its own."""
     align: Literal["none", "head"] | None = None

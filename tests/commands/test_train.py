@@ -41,13 +41,16 @@ def test_options_change_the_config(capsys):
     config = print_config(
         capsys, "--preset", "demo", "--steps", 7, "--seed", 0, "--batch-size", 2, "--precision",
         "float32", "--discriminator-gradients", "joint", "--cycle-weight", 0, "--skip-levels", 0,
-        "--align", "none", "--image-size", 32, "--recompute",
+        "--align", "none", "--image-size", 32, "--recompute", "--source-negatives", 0.5,
+        "--structure-weight", 2, "--view-probability", 0.3, "--lecam-weight", 0.1,
     )  # fmt: skip
     assert [config[k] for k in ("steps", "seed", "batch_size", "precision", "recompute")] == [
         7, 0, 2, "float32", True,
     ]  # fmt: skip
     assert config["losses"]["discriminator_gradients"] == "joint"
     assert config["losses"]["cycle_weight"] == 0
+    fields = ("source_negatives", "structure_weight", "view_probability", "lecam_weight")
+    assert [config["losses"][name] for name in fields] == [0.5, 2, 0.3, 0.1]
     assert config["generator"]["skip_levels"] == 0
     assert config["data"]["align"] == "none"
     sizes = [config[part]["image_size"] for part in ("data", "generator", "discriminator")]
@@ -119,6 +122,17 @@ def test_a_resumed_run_keeps_its_network_and_data(tmp_path, capsys, expect_refus
         assert words in line, line
 
 
+def test_from_another_runs_weights_there_is_no_hand_drawn_start(capsys, tmp_path, expect_refusal):
+    config = print_config(capsys, "--preset", "demo", "--init-from", tmp_path)
+    assert config["losses"]["anchor_weight"] == 0 and config["losses"]["kl_warmup_steps"] == 0
+    common = ("--preset", "demo", "--data", "x", "--out", tmp_path / "o", "--dry-run")
+    line = expect_refusal(train.main, *common, "--init-from", tmp_path / "absent")
+    assert "absent is no folder" in line
+    write_run_config(tmp_path / "o", get_preset("demo"))
+    line = expect_refusal(train.main, *common, "--init-from", tmp_path, "--resume")
+    assert "--init-from and --resume" in line
+
+
 # -- runs --------------------------------------------------------------------------------------
 
 
@@ -131,7 +145,7 @@ def test_the_run_gets_the_options(monkeypatch, tmp_path, received, status):
     argv = ["--preset", "demo", "--data", "d", "--out", str(tmp_path), "--minutes", "0.5"]
     assert train.main([*argv, "--epochs", "3"]) == status
     assert isinstance(calls[0][0], CycleGANSystem)
-    assert calls[0][1:] == (get_preset("demo"), Path("d"), tmp_path, False, 0.5, 3, False, 1)
+    assert calls[0][1:] == (get_preset("demo"), Path("d"), tmp_path, False, 0.5, 3, False, 1, None)
 
 
 def test_train_refuses_bad_input(phantom, tmp_path, expect_refusal):

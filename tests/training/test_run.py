@@ -48,6 +48,9 @@ class Sum(Trainer):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "total.txt").write_text(f"{float(self.total.numpy()):g}")
 
+    def load_weight_files(self, folder) -> None:
+        self.total.assign(float((folder / "total.txt").read_text()))
+
 
 class Numbers:
     """The numbers as a run's data."""
@@ -122,6 +125,16 @@ def test_a_run_folder_holds_the_run(tmp_path, capsys):
     output = capsys.readouterr().out
     assert "training on numbers, batches of 2, steps 0 to 5" in output
     assert "saved" in output and "at step 5" in output
+
+
+def test_a_run_may_start_from_anothers_weights(tmp_path):
+    """A resume goes on from its own."""
+    run(tmp_path / "first")
+    out = tmp_path / "second"
+    run(out, config=make_config(steps=2), init_from=tmp_path / "first")
+    assert (out / "total.txt").read_text() == "11"  # 10 + 0 + 1
+    run(out, config=make_config(steps=3), resume=True, init_from=tmp_path / "first")
+    assert (out / "total.txt").read_text() == "13"
 
 
 def test_an_epoch_is_a_pass_unless_the_config_says_otherwise(tmp_path):

@@ -46,6 +46,10 @@ class CycleGANSystem(System):
         "ssim_weight": "losses.ssim_weight",
         "identity_weight": "losses.identity_weight",
         "adversarial_weight": "losses.adversarial_weight",
+        "structure_weight": "losses.structure_weight",
+        "source_negatives": "losses.source_negatives",
+        "view_probability": "losses.view_probability",
+        "lecam_weight": "losses.lecam_weight",
         "discriminator_gradients": "losses.discriminator_gradients",
     }
 
