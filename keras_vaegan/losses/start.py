@@ -55,6 +55,8 @@ def choose_start(unit, air, anchor: str, domain: str):
 def _draw_ct(unit, air):
     """MRI -> a sketch of its CT: dark near the surface becomes bone, the brain an even gray.
 
+    What is bright at the very surface is scalp, whose fat is black in a brain window.
+
     The fluid is dark in a CT whether it is bright (T2) or dark (T1, FLAIR) in the MRI: which, the
     skewness of the intensities deep in the head tells.
     """
@@ -71,8 +73,9 @@ def _draw_ct(unit, air):
     skewness = average(relative**3) / (average(relative**2) + 1e-3) ** 1.5
     fluid_is_dark = -ops.tanh(2.0 * skewness)
     brain = CT_BRAIN * (1.0 + 0.5 * fluid_is_dark * relative)
-    bone = ops.clip(-1.5 * relative, 0.0, 1.0)
-    return (shell * bone + (1 - shell) * brain) * ops.ones_like(unit)
+    bone = shell * ops.clip(-1.5 * relative, 0.0, 1.0)
+    scalp = _find_shell(air, depth=28)
+    return (bone + (1 - bone) * (1 - scalp) * brain) * ops.ones_like(unit)
 
 
 def _draw_mri(unit, air):
@@ -80,9 +83,9 @@ def _draw_mri(unit, air):
     return ops.where(unit < CT_BRAIN, unit, CT_BRAIN * (1 - unit) / (1 - CT_BRAIN))
 
 
-def _find_shell(air):
-    """1 from the air to a depth of a twelfth of the side, falling to 0 within a 24th around it."""
-    reach, blur = air.shape[1] // 6 | 1, air.shape[1] // 24 | 1
+def _find_shell(air, depth: int = 12):
+    """1 from the air to a `depth`-th of the side, falling to 0 within half of that around it."""
+    reach, blur = 2 * air.shape[1] // depth | 1, air.shape[1] // (2 * depth) | 1
     return ops.average_pool(_spread(air, reach), blur, strides=1, padding="same")
 
 
