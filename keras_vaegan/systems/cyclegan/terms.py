@@ -66,7 +66,8 @@ def make_terms(config: CycleGANConfig, step, images: DomainPass) -> dict[str, Lo
         if losses.anchor_weight:
             start_image = choose_start(origin, air, losses.anchor, images.domain)
             distance = mean_absolute_error(fake, start_image)
-            terms["anchor"] = LossTerm(distance, losses.anchor_weight * start)
+            share = ops.maximum(start, losses.anchor_floor)
+            terms["anchor"] = LossTerm(distance, losses.anchor_weight * share)
     if images.latents:
         share = ops.minimum(1.0, (step + 1) / max(1, losses.kl_warmup_steps))
         kl = sum(kl_loss(*latent) for latent in images.latents) / len(images.latents)

@@ -76,6 +76,15 @@ def test_weights_follow_the_step(step, free, start, kl):
     assert weights == pytest.approx(expected)
 
 
+def test_a_share_of_the_anchor_may_stay():
+    config = CycleGANConfig(losses=LossConfig(**ALL, anchor_floor=0.1))
+    weights = [
+        float(make_terms(config, np.float32(step), make_pass())["anchor"].weight)
+        for step in (0, 225, 10**6)
+    ]
+    assert weights == pytest.approx([5, 2.5, 0.5])
+
+
 def test_without_an_anchor_all_begin_at_once():
     terms = make_terms(CycleGANConfig(), START, make_pass())
     assert (terms["adversarial"].weight, terms["cycle"].weight) == (1, 10)
