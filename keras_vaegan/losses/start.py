@@ -72,7 +72,7 @@ def _draw_ct(unit, air):
     relative = ops.clip(gray / (level + 1e-3) - 1.0, -1.0, 1.0)
     skewness = average(relative**3) / (average(relative**2) + 1e-3) ** 1.5
     fluid_is_dark = -ops.tanh(2.0 * skewness)
-    brain = CT_BRAIN * (1.0 + 0.5 * fluid_is_dark * relative)
+    brain = CT_BRAIN * ops.clip(1.0 + 0.8 * fluid_is_dark * relative, 0.3, 1.3)
     bone = shell * ops.clip(-1.5 * relative, 0.0, 1.0)
     scalp = _find_shell(air, depth=28)
     return (bone + (1 - bone) * (1 - scalp) * brain) * ops.ones_like(unit)
@@ -113,6 +113,6 @@ def start_share(step, steps: int):
 
     Args:
         step: Scalar, steps done.
-        steps: Length of the start.
+        steps: Length of the start; 0 for none.
     """
-    return ops.clip(2.0 - 2.0 * step / max(1, steps), 0.0, 1.0)
+    return ops.clip(2.0 - 2.0 * step / steps, 0.0, 1.0) if steps else 0.0

@@ -67,7 +67,7 @@ class CycleGANSystem(System):
         return [*start, ("", config.steps)]
 
     def skip_start(self, config: CycleGANConfig) -> CycleGANConfig:
-        losses = dataclasses.replace(config.losses, anchor_weight=0.0, kl_warmup_steps=0)
+        losses = dataclasses.replace(config.losses, anchor_steps=0, kl_warmup_steps=0)
         return dataclasses.replace(config, losses=losses)
 
     def load_data(

@@ -63,7 +63,7 @@ def make_terms(config: CycleGANConfig, step, images: DomainPass) -> dict[str, Lo
         air = find_background(origin)
         if losses.background_weight:
             terms["background"] = LossTerm(ops.mean(fake * air), losses.background_weight)
-        if losses.anchor_weight:
+        if losses.anchor_weight and (losses.anchor_steps or losses.anchor_floor):
             start_image = choose_start(origin, air, losses.anchor, images.domain)
             distance = mean_absolute_error(fake, start_image)
             share = ops.maximum(start, losses.anchor_floor)

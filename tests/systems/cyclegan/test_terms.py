@@ -85,6 +85,16 @@ def test_a_share_of_the_anchor_may_stay():
     assert weights == pytest.approx([5, 2.5, 0.5])
 
 
+def test_without_a_start_only_its_share_stays():
+    """As a run that begins with another's weights."""
+    for floor, expected in ((0.0, None), (0.2, 1.0)):
+        losses = LossConfig(**ALL, anchor_steps=0, anchor_floor=floor)
+        terms = make_terms(CycleGANConfig(losses=losses), START, make_pass())
+        assert float(terms["adversarial"].weight) == 1
+        anchor = terms.get("anchor")
+        assert (anchor and float(anchor.weight)) == expected
+
+
 def test_without_an_anchor_all_begin_at_once():
     terms = make_terms(CycleGANConfig(), START, make_pass())
     assert (terms["adversarial"].weight, terms["cycle"].weight) == (1, 10)
