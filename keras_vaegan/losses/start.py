@@ -52,28 +52,49 @@ def choose_start(unit, air, anchor: str, domain: str):
     return (inverted * (1 - unit) + (1 - inverted) * unit) * (1 - air)
 
 
-def _draw_ct(unit, air):
-    """MRI -> a sketch of its CT: dark near the surface becomes bone, the brain an even gray.
+def find_brain(unit, air):
+    """Where in an MRI the "tissue" drawing of its CT is to be trusted: deep in slices of the brain.
 
-    What is bright at the very surface is scalp, whose fat is black in a brain window.
+    Where much of what is deep is dark, it is the base of the skull, whose bone and air cells no
+    rule of thumb tells from fluid.
 
-    The fluid is dark in a CT whether it is bright (T2) or dark (T1, FLAIR) in the MRI: which, the
-    skewness of the intensities deep in the head tells.
+    Args:
+        unit: (N, H, W, C) MRI in [0, 1].
+        air: (N, H, W, 1) float32 of `find_background`.
+
+    Returns:
+        (N, H, W, 1) float32 from 0 to 1.
     """
-    shell = _find_shell(air)
-    deep = (1 - air) * (1 - shell)
+    relative, deep, average = _compare_with_level(unit, air)
+    bright = average(ops.cast(relative > -0.4, "float32"))
+    return deep * ops.clip((bright - 0.7) / 0.1, 0.0, 1.0)
+
+
+def _compare_with_level(unit, air) -> tuple:
+    """(relative, deep, average) of MRI: intensities against their mean deep in the head, as -1 to
+    1; where that is; and the mean of anything there."""
+    deep = (1 - air) * (1 - _find_shell(air))
     count = ops.sum(deep, axis=(1, 2, 3), keepdims=True) + 1.0
 
     def average(values):
         return ops.sum(values * deep, axis=(1, 2, 3), keepdims=True) / count
 
     gray = ops.mean(unit, axis=-1, keepdims=True)
-    level = average(gray)
-    relative = ops.clip(gray / (level + 1e-3) - 1.0, -1.0, 1.0)
+    return ops.clip(gray / (average(gray) + 1e-3) - 1.0, -1.0, 1.0), deep, average
+
+
+def _draw_ct(unit, air):
+    """MRI -> a sketch of its CT: dark near the surface becomes bone, the brain an even gray.
+
+    What is bright at the very surface is scalp, whose fat is black in a brain window. The fluid is
+    dark in a CT whether it is bright (T2) or dark (T1, FLAIR) in the MRI: which, the skewness of
+    the intensities deep in the head tells.
+    """
+    relative, _, average = _compare_with_level(unit, air)
     skewness = average(relative**3) / (average(relative**2) + 1e-3) ** 1.5
     fluid_is_dark = -ops.tanh(2.0 * skewness)
     brain = CT_BRAIN * ops.clip(1.0 + 0.8 * fluid_is_dark * relative, 0.3, 1.3)
-    bone = shell * ops.clip(-1.5 * relative, 0.0, 1.0)
+    bone = _find_shell(air) * ops.clip(-1.5 * relative, 0.0, 1.0)
     scalp = _find_shell(air, depth=28)
     return (bone + (1 - bone) * (1 - scalp) * brain) * ops.ones_like(unit)
 

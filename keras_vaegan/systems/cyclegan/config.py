@@ -44,8 +44,9 @@ class LossConfig:
         anchor_steps: Steps of the anchored start. In its first half the anchor stands alone with
             the background and KL terms; in the second it falls to 0 linearly, while the
             adversarial, cycle, SSIM and identity losses rise from 0 to their weights.
-        anchor_floor: Share of the anchor's weight that stays after the start. A cycle cannot tell
-            white fluid from dark; a little of a start that can breaks the tie.
+        tissue_weight: Weight of the L1, beyond 0.15 on the [0, 1] scale, between a generated CT and
+            the "tissue" drawing, deep in slices of the brain, during the whole run. A cycle is as
+            happy with white fluid as with dark; this is not.
         structure_weight: Weight of 1 - the correlation of the edges of an input and its
             translation.
         cycle_noise: Standard deviation, on the [0, 1] scale, of the noise added to a translation
@@ -70,7 +71,7 @@ class LossConfig:
     anchor: Literal["negative", "shell", "tissue", "copy"] = "negative"
     anchor_weight: Weight = 0.0
     anchor_steps: Count = 300
-    anchor_floor: Probability = 0.0
+    tissue_weight: Weight = 0.0
     structure_weight: Weight = 0.0
     cycle_noise: Weight = 0.02
     discriminator_gradients: Literal["independent", "joint"] = "independent"

@@ -13,10 +13,12 @@ from keras_vaegan.config.base import VALUE_RANGES
 from keras_vaegan.losses.adversarial import adversarial_loss
 from keras_vaegan.losses.latent import kl_loss
 from keras_vaegan.losses.reconstruction import mean_absolute_error, ssim_loss
-from keras_vaegan.losses.start import choose_start, find_background, start_share
+from keras_vaegan.losses.start import choose_start, find_background, find_brain, start_share
 from keras_vaegan.losses.structure import structure_loss
 from keras_vaegan.losses.terms import LossTerm
 from keras_vaegan.systems.cyclegan.config import CycleGANConfig
+
+TISSUE_TOLERANCE = 0.15
 
 
 class DomainPass(NamedTuple):
@@ -58,20 +60,33 @@ def make_terms(config: CycleGANConfig, step, images: DomainPass) -> dict[str, Lo
     start = start_share(step, losses.anchor_steps) if losses.anchor_weight else 0.0
     free = 1.0 - start  # the start stands alone at first
     terms = _make_free_terms(config, free, images) if images.cycled is not None else {}
-    if losses.background_weight or losses.anchor_weight:
-        origin, fake = (to_unit(part, value_range) for part in (images.origin, images.fake))
-        air = find_background(origin)
-        if losses.background_weight:
-            terms["background"] = LossTerm(ops.mean(fake * air), losses.background_weight)
-        if losses.anchor_weight and (losses.anchor_steps or losses.anchor_floor):
-            start_image = choose_start(origin, air, losses.anchor, images.domain)
-            distance = mean_absolute_error(fake, start_image)
-            share = ops.maximum(start, losses.anchor_floor)
-            terms["anchor"] = LossTerm(distance, losses.anchor_weight * share)
+    if losses.background_weight or losses.anchor_weight or losses.tissue_weight:
+        terms |= _make_prior_terms(config, start, images)
     if images.latents:
         share = ops.minimum(1.0, (step + 1) / max(1, losses.kl_warmup_steps))
         kl = sum(kl_loss(*latent) for latent in images.latents) / len(images.latents)
         terms["kl"] = LossTerm(kl, losses.kl_weight * share)
+    return terms
+
+
+def _make_prior_terms(config: CycleGANConfig, start, images: DomainPass) -> dict[str, LossTerm]:
+    """The terms of what is known beforehand of a translation: air, tissues, the start.
+
+    `start` is the share of the hand-drawn start by now.
+    """
+    losses, terms = config.losses, {}
+    origin, fake = (to_unit(part, config.data.value_range) for part in (images.origin, images.fake))
+    air = find_background(origin)
+    if losses.background_weight:
+        terms["background"] = LossTerm(ops.mean(fake * air), losses.background_weight)
+    if losses.anchor_weight and losses.anchor_steps:
+        drawn = choose_start(origin, air, losses.anchor, images.domain)
+        terms["anchor"] = LossTerm(mean_absolute_error(fake, drawn), losses.anchor_weight * start)
+    if losses.tissue_weight and images.domain == "target":
+        drawn = choose_start(origin, air, "tissue", "target")
+        excess = ops.relu(ops.abs(fake - drawn) - TISSUE_TOLERANCE)
+        value = ops.mean(excess * find_brain(origin, air))
+        terms["tissue"] = LossTerm(value, losses.tissue_weight)
     return terms
 
 

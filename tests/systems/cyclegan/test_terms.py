@@ -76,23 +76,32 @@ def test_weights_follow_the_step(step, free, start, kl):
     assert weights == pytest.approx(expected)
 
 
-def test_a_share_of_the_anchor_may_stay():
-    config = CycleGANConfig(losses=LossConfig(**ALL, anchor_floor=0.1))
-    weights = [
-        float(make_terms(config, np.float32(step), make_pass())["anchor"].weight)
-        for step in (0, 225, 10**6)
-    ]
-    assert weights == pytest.approx([5, 2.5, 0.5])
+def test_a_run_that_skips_its_start_has_no_anchor():
+    losses = LossConfig(**ALL, anchor_steps=0)
+    terms = make_terms(CycleGANConfig(losses=losses), START, make_pass())
+    assert float(terms["adversarial"].weight) == 1 and "anchor" not in terms
 
 
-def test_without_a_start_only_its_share_stays():
-    """As a run that begins with another's weights."""
-    for floor, expected in ((0.0, None), (0.2, 1.0)):
-        losses = LossConfig(**ALL, anchor_steps=0, anchor_floor=floor)
-        terms = make_terms(CycleGANConfig(losses=losses), START, make_pass())
-        assert float(terms["adversarial"].weight) == 1
-        anchor = terms.get("anchor")
-        assert (anchor and float(anchor.weight)) == expected
+def test_white_fluid_costs_and_dark_does_not():
+    """A T1 with a dark ventricle, in a CT drawn with it white, dark, and as the brain."""
+    rows, columns = np.mgrid[:96, :96] - 48
+    radius = np.hypot(rows, columns)
+    mri = np.where(radius < 44, 0.5, 0.0)
+    mri[radius < 5] = 0.1
+    config = CycleGANConfig(losses=LossConfig(tissue_weight=3.0))
+
+    def compute(fluid, domain="target"):
+        ct = np.where(radius < 44, 0.4, 0.0)
+        ct[radius < 5] = fluid
+        images = ((2 * x - 1).astype("float32")[None, ..., None] for x in (mri, ct))
+        parts = dict(zip(("origin", "fake"), images, strict=True))
+        return make_terms(config, START, make_pass(domain=domain, **parts)).get("tissue")
+
+    share = (radius < 5).sum() / 96**2
+    assert compute(1.0).weight == 3
+    assert float(compute(1.0).value) == pytest.approx(share * (1 - 0.12 - 0.15), rel=0.2)
+    assert float(compute(0.2).value) == pytest.approx(0, abs=1e-5)
+    assert compute(1.0, "source") is None
 
 
 def test_without_an_anchor_all_begin_at_once():
