@@ -56,7 +56,7 @@ def make_terms(config: CycleGANConfig, step, images: DomainPass) -> dict[str, Lo
     Returns:
         Terms by name: "adversarial", "cycle" and whatever else the config gives a weight.
     """
-    losses, value_range = config.losses, config.data.value_range
+    losses = config.losses
     start = start_share(step, losses.anchor_steps) if losses.anchor_weight else 0.0
     free = 1.0 - start  # the start stands alone at first
     terms = _make_free_terms(config, free, images) if images.cycled is not None else {}
