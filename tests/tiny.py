@@ -48,7 +48,14 @@ RESNET = dataclasses.replace(
     VAE,
     generator=ResnetGeneratorConfig(filters=(8, 16), num_residual_blocks=1),
     discriminator=PatchDiscriminatorConfig(filters=(8, 16)),
-    losses=dataclasses.replace(_LOSSES, discriminator_gradients="joint"),
+    losses=dataclasses.replace(
+        _LOSSES,
+        discriminator_gradients="joint",
+        structure_weight=1.0,
+        source_negatives=0.5,
+        lecam_weight=0.1,
+        view_probability=0.5,
+    ),
 )
 RRDBNET = SuperResolutionConfig(
     generator=RRDBNetConfig(channels=1, num_features=8, num_blocks=1, growth_channels=4),
