@@ -106,11 +106,9 @@ def compare_runs(folder: Path) -> dict:
     assert eager.train_on_batch(sampler.read_batch(0))
     train(steps=2, keep=folder / "half")
     states["resumed"] = train(steps=2, first=2, state=folder / "half")
-    states["device_data"] = train(store=True)
-    states["two_a_call"] = train(store=True, per_call=2)
-    states["recompute"] = train(dataclasses.replace(config, recompute=True))
+    states["device_data, two steps a call"] = train(store=True, per_call=2)
     with make_strategy("mirrored").scope():
-        states["two_devices"] = train()
+        states["two devices, recompute"] = train(dataclasses.replace(config, recompute=True))
     return {
         name: max(float(np.abs(state[key] - plain[key]).max()) for key in weights_of(plain))
         for name, state in states.items()

@@ -234,22 +234,39 @@ def test_lecam_pulls_and_remembers_the_answers(tiny, batch):
     assert "answers_target/0000/levels" in trainer.state_variables()
 
 
-def test_the_discriminators_see_views_of_all_they_judge(eager, batch):
-    """The same for real and generated as for what trains a generator, each drawn for itself."""
-    seen = []
+@pytest.fixture
+def seen(eager, monkeypatch):
+    """What the discriminator of CT is shown, call by call, while all views change."""
+    shown = []
     eager.config = change_losses(eager.config, view_probability=1.0)
-    original, eager.d_target = eager.d_target, lambda x, training: [seen.append(np.array(x))] * 2
-    try:
-        eager._judge("target", SEEDS["judge_target"], batch[0])
-        with pytest.raises(ValueError, match="."):  # what stands in for the network answers nothing
-            eager._judge("target", SEEDS["compare_target"], *batch)
-    finally:
-        eager.d_target = original
+
+    def answer(images, training):
+        shown.append(np.array(images))
+        return [images]
+
+    network, eager.d_target = eager.d_target, answer
+    yield shown
+    eager.d_target = network
+
+
+def test_the_discriminators_see_views_of_all_they_judge(eager, batch, seen):
+    """The same for real and generated as for what trains a generator, each drawn for itself."""
+    eager._judge("target", SEEDS["judge_target"], batch[0])
+    eager._judge("target", SEEDS["compare_target"], *batch)
     assert [len(x) for x in seen] == [4, 8]
     for images in seen:
         holes = (images == -1).mean(axis=(1, 2, 3))
         assert (holes > 0.1).all() and len(set(holes)) > 2
     assert not np.array_equal(seen[0], seen[1][:4])
+
+
+def test_a_replica_sees_its_rows_of_the_global_batchs_views(eager, batch, seen, monkeypatch):
+    """Of every part, real and generated, the rows that it holds."""
+    eager._judge("target", SEEDS["compare_target"], *batch)
+    monkeypatch.setattr("keras_vaegan.systems.cyclegan.trainer.find_own_rows", lambda x: (2, 4))
+    eager._judge("target", SEEDS["compare_target"], *(part[2:] for part in batch))
+    whole, own = seen
+    np.testing.assert_array_equal(own, np.concatenate([whole[2:4], whole[6:8]]))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
