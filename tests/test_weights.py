@@ -12,29 +12,30 @@ from keras_vaegan.interop.keras_h5.load import load_network
 from keras_vaegan.systems.super_resolution.evaluation import evaluate_enlargement
 from keras_vaegan.weights.manifest import describe_weight_file, read_manifest
 
-NAMES = [row["name"] for row in read_manifest(Path(__file__).parent.parent / "weights")]
+WEIGHTS = Path(__file__).parent.parent / "weights"
+FOLDERS = (".", "resnet")  # Systems A and C
+FILES = [(folder, row) for folder in FOLDERS for row in read_manifest(WEIGHTS / folder)]
 PUBLISHED = {f"{name}_weights.h5" for name in ("g_target", "g_source", "d_source", "d_target")}
 
 
-@pytest.fixture(scope="module")
-def rows(repository):
-    return {row["name"]: row for row in read_manifest(repository / "weights")}
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_file_has_a_row(folder):
+    names = [row["name"] for row in read_manifest(WEIGHTS / folder)]
+    files = {path.name for path in (WEIGHTS / folder).glob("*.h5")}
+    assert files == set(names) >= PUBLISHED
+    assert len(names) == len(files)
 
 
-def test_every_file_has_a_row(repository, rows):
-    files = {path.name for path in (repository / "weights").glob("*.h5")}
-    assert files == set(rows) >= PUBLISHED
-    assert len(NAMES) == len(rows)
-    assert sum(row["bytes"] for row in rows.values()) < 40e6
+def test_all_weights_together_are_small():
+    assert sum(row["bytes"] for _, row in FILES) < 40e6
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_file_is_what_its_row_says(repository, rows, name):
+@pytest.mark.parametrize(("folder", "row"), FILES, ids=[f"{f}/{r['name']}" for f, r in FILES])
+def test_a_file_is_what_its_row_says(folder, row):
     """Every field of the row, then the network itself."""
-    row = rows[name]
-    told = describe_weight_file(repository / "weights" / name)
+    told = describe_weight_file(WEIGHTS / folder / row["name"])
     assert {field: row[field] for field in told} == told
-    network = load_network(repository / "weights" / row["name"])
+    network = load_network(WEIGHTS / folder / row["name"])
     assert network.model.count_params() == row["parameters"]
     assert list(network.model.input_shape[1:]) == row["input"]["shape"]
     assert network.config.channels == row["input"]["shape"][-1]
@@ -57,13 +58,36 @@ def test_the_rrdbnet_beats_bicubic_out_of_the_box(repository):
 
 
 @pytest.mark.parametrize("direction", ["mri2ct", "ct2mri"])
-def test_they_translate_out_of_the_box(repository, tmp_path, direction):
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_they_translate_out_of_the_box(tmp_path, folder, direction):
     rows, columns = np.mgrid[:200, :180] / 200 - 0.45
     head = np.where(rows**2 + columns**2 < 0.15, 120 + 60 * np.cos(20 * rows), 0).astype("uint8")
     write_image(tmp_path / "in.png", head)
     paths = ["--input", str(tmp_path / "in.png"), "--output", str(tmp_path / "out.png")]
-    arguments = ["--weights", str(repository / "weights"), "--direction", direction, *paths]
+    arguments = ["--weights", str(WEIGHTS / folder), "--direction", direction, *paths]
     assert translate.main(arguments) == 0
     made = read_image(tmp_path / "out.png")
     assert made.shape == head.shape and made.dtype == np.uint8
     assert made.std() > 10 and np.abs(made.astype(int) - head).mean() > 5
+
+
+def test_system_c_draws_the_skull_white_and_the_fluid_dark(tmp_path):
+    """A drawn T2: bright scalp, dark skull, gray brain, bright ventricle."""
+    rows, columns = np.mgrid[:256, :256] - 128
+    radius = np.hypot(rows / 1.15, columns)
+    image = np.zeros((256, 256))
+    for reach, value in ((100, 150), (95, 15), (84, 105), (17, 235)):
+        image[radius < reach] = value
+    image += np.random.default_rng(0).normal(0, 3, image.shape) * (radius < 100)
+    image = cv2.GaussianBlur(image, (0, 0), 1.2)
+    write_image(tmp_path / "in.png", np.clip(image, 0, 255).astype("uint8"))
+    paths = ["--input", str(tmp_path / "in.png"), "--output", str(tmp_path / "out.png")]
+    translate.main(["--weights", str(WEIGHTS / "resnet"), "--direction", "mri2ct", *paths])
+    made = read_image(tmp_path / "out.png").astype(float).reshape(256, 256, -1)[..., 0] / 255
+    skull, brain, fluid = (
+        np.median(made[(radius > low) & (radius < high)])
+        for low, high in ((86, 94), (30, 75), (0, 13))
+    )
+    print(f"skull {skull:.2f}, brain {brain:.2f}, fluid {fluid:.2f}")
+    assert skull > 0.75 > 0.6 > brain > 0.2
+    assert fluid < 0.6

@@ -29,12 +29,14 @@ def vae_cyclegan() -> CycleGANConfig:
 def vae_cyclegan_small() -> CycleGANConfig:
     """System A sized for a CPU or a free Colab GPU: 256x256x1, heads aligned.
 
-    Command: `python -m keras_vaegan.train --preset vae_cyclegan_small --data DIR --out RUN`.
-    The measured run had an adversarial weight of 3 up to step 1617 and of 8 from there; the whole
-    at 8 is not measured. Time: step 2617 in 58 minutes on 2 CPU cores (AMD EPYC, AVX512-BF16).
-    Metric: 150 + 150 real test images, realism gap CT 0.22, MRI 0.58, cycle CT 27.43 dB / 0.891,
-    MRI 22.72 dB / 0.693 (commits de6e07e, then 9595ea8); with 3 alone, step 1617 in 35 minutes: gap
-    0.38 and 0.69, cycle 29.04 dB / 0.913 and 24.41 dB / 0.729.
+    Command: `python -m keras_vaegan.train --preset vae_cyclegan_small --image-size 128 --data DIR
+    --out RUN128 --minutes 48`, then without `--image-size` and with `--init-from RUN128`.
+    Time: 2,749 + 499 steps in 80 minutes on one CPU core (AMD EPYC, AVX2 alone, float32).
+    Metric: 89 real pairs, error in the head CT 0.237, MRI 0.211 (the better baseline 0.388 and
+    0.241), fluid white as bone 1 %; 150 + 150 test images, realism gap CT 0.08, MRI 0.46, cycle CT
+    22.26 dB / 0.839, MRI 18.95 dB / 0.637 (commit 92afa35, `tissue_weight` 10 for the first 201 of
+    the 499 steps and before). The weights that ship are of an earlier recipe, whose generated MRI
+    is better: docs/results.md.
     """
     return CycleGANConfig(
         generator=VAEUNetConfig(
@@ -99,13 +101,16 @@ def resnet_cyclegan_small() -> CycleGANConfig:
     A quarter of the generator's width and 6 of its 9 blocks; half of the discriminator's width,
     without instance normalisation, with which it learns too slowly at batch 1 to tell generated
     from real; no identity passes (a third of the step); bfloat16 where the CPU has it. It adds
-    System A's guards against a cycle that only copies: the anchored start, cycle noise, black air,
-    a heavier adversarial loss, and `best/` by realism.
+    System A's guards against a cycle that only copies: the drawn start, cycle noise, black air,
+    dark fluid, inputs as negatives, a heavier adversarial loss, and `best/` by realism.
 
-    Command: `python -m keras_vaegan.train --preset resnet_cyclegan_small --data DIR --out RUN`.
-    Time: step 4,000, its best, after 27 minutes on 2 CPU cores (AMD EPYC, AVX512-BF16).
-    Metric: 150 + 150 real test images, realism gap CT 0.05, MRI 0.38, cycle CT 27.09 dB / 0.867,
-    MRI 21.55 dB / 0.662 (commit 02cf3df).
+    Command: `python -m keras_vaegan.train --preset resnet_cyclegan_small --image-size 128 --data
+    DIR --out RUN128 --minutes 48`, then without `--image-size` and with `--init-from RUN128`.
+    Time: 4,234 + 802 steps in 78 minutes on one CPU core (AMD EPYC, AVX2 alone, float32).
+    Metric: 89 real pairs, error in the head CT 0.225, MRI 0.175 (the better baseline 0.388 and
+    0.241), fluid white as bone 2 %; 150 + 150 test images, realism gap CT 0.07, MRI 0.40, cycle CT
+    25.94 dB / 0.863, MRI 19.50 dB / 0.647 (commit 92afa35, `tissue_weight` 10 for the first 325 of
+    the 802 steps and before). An earlier recipe: gap 0.05 and 0.38, cycle 27.09 and 21.55 dB.
     """
     return CycleGANConfig(
         generator=ResnetGeneratorConfig(filters=(16, 32, 64), num_residual_blocks=6),
@@ -136,7 +141,7 @@ _SMALL_LOSSES: dict[str, Any] = {
     "anchor": "tissue",
     "anchor_weight": 20.0,
     "anchor_steps": 2000,
-    "tissue_weight": 10.0,
+    "tissue_weight": 30.0,
     "source_negatives": 0.5,
 }
 
