@@ -51,7 +51,6 @@ RESNET = dataclasses.replace(
     losses=dataclasses.replace(
         _LOSSES,
         discriminator_gradients="joint",
-        structure_weight=1.0,
         source_negatives=0.5,
         lecam_weight=0.1,
         view_probability=0.5,
