@@ -7,7 +7,7 @@ Each alarm compares a set of translations with their inputs and with real images
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -89,11 +89,6 @@ def find_alarms(
         for kind, value, limit, text in found
         if (value < limit if kind in below else value > limit)
     ]
-
-
-def alarm_rows(alarms: list[Alarm]) -> list[dict]:
-    """Alarms as JSON-ready data."""
-    return [asdict(alarm) for alarm in alarms]
 
 
 def _correlate(first: np.ndarray, second: np.ndarray, head: np.ndarray) -> float:

@@ -62,7 +62,7 @@ def lecam_losses(real: list, fake: list, real_levels: list, fake_levels: list) -
         List of scalars, one a head.
 
     Reference: Tseng et al. 2021, "Regularizing Generative Adversarial Networks under Limited
-    Data", equation 5.
+    Data".
     """
 
     def spread(maps, levels) -> list:

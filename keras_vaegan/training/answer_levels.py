@@ -18,7 +18,7 @@ class AnswerLevels(keras.layers.Layer):
     Args:
         heads: Number of heads.
 
-    Reference: Tseng et al. 2021, section 3.2; decay 0.99 as there.
+    Reference: Tseng et al. 2021 (LeCam); the decay is our reading.
     """
 
     def __init__(self, heads: int, **kwargs) -> None:

@@ -38,7 +38,7 @@ def take_steps(folder: Path) -> dict:
     Returns:
         The logs by family. The states are FOLDER/NAME_after and FOLDER/NAME_plain.
     """
-    from tiny import TINY, make_batch, use_plain_gradients
+    from tiny import COMPARED, TINY, make_batch, use_plain_gradients
 
     from keras_vaegan.training.state import load_run_state, save_run_state
 
@@ -46,11 +46,11 @@ def take_steps(folder: Path) -> dict:
     for name, config in TINY.items():
         trainer = build(config)
         load_run_state(trainer, folder / name)
-        logs[name] = trainer.train_on_batch(make_batch(config, 0), return_dict=True)
+        logs[name] = trainer.train_on_batch(make_batch(config, COMPARED), return_dict=True)
         save_run_state(trainer, folder / f"{name}_after", {"step": 1})
         load_run_state(trainer, folder / name)
         use_plain_gradients(trainer)
-        trainer.train_on_batch(make_batch(config, 0))
+        trainer.train_on_batch(make_batch(config, COMPARED))
         save_run_state(trainer, folder / f"{name}_plain", {"step": 1})
     return logs
 
@@ -60,7 +60,7 @@ def build(config):
     from keras_vaegan.systems.registry import build_trainer
 
     trainer = build_trainer(config)
-    if hasattr(trainer, "stage"):
+    if trainer.name == "super_resolution":
         trainer.set_stage("adversarial")
     return trainer
 

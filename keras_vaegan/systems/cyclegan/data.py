@@ -14,6 +14,7 @@ from keras_vaegan.config.base import VALUE_RANGES
 from keras_vaegan.data.folders import TRAIN_FOLDERS, find_image_root, hold_back
 from keras_vaegan.data.image import image_to_unit, list_images
 from keras_vaegan.errors import InputError
+from keras_vaegan.evaluation.alarms import Alarm
 from keras_vaegan.systems.cyclegan.config import CycleGANConfig
 from keras_vaegan.systems.cyclegan.evaluation import draw_translation_grid, evaluate_translation
 from keras_vaegan.systems.cyclegan.images import UnpairedSampler, load_images
@@ -70,7 +71,8 @@ class TrainingImages(TrainingData):
         )
         result = evaluate_translation(to_ct, to_mri, self.held_mri, self.held_ct)
         row = flatten_metrics(result.metrics, trainer.config.best_by)
-        print(*(f"\n{alarm}" for alarm in result.alarms), sep="", file=sys.stderr, flush=True)
+        for alarm in result.metrics["alarms"]:
+            print(f"\n{Alarm(**alarm)}", file=sys.stderr, flush=True)
         return Validation(row, draw_translation_grid(result, SAMPLE_ROWS))
 
 

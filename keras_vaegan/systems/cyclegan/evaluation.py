@@ -13,7 +13,7 @@ from keras import ops
 from keras_vaegan.data.folders import find_image_root, spread
 from keras_vaegan.data.image import image_to_unit, round_to_levels
 from keras_vaegan.errors import InputError
-from keras_vaegan.evaluation.alarms import Alarm, alarm_rows, find_alarms
+from keras_vaegan.evaluation.alarms import Alarm, find_alarms
 from keras_vaegan.evaluation.anatomy import find_head, find_tissues
 from keras_vaegan.evaluation.metrics import compute_psnr, compute_ssim
 from keras_vaegan.evaluation.protocols import evaluate_pairs, get_protocol
@@ -49,14 +49,12 @@ class TranslationResult:
         pairs: (index into mri, index into ct) of images of the same anatomy, or None.
         errors: By domain of the translation, (its input's index, scores in the head) an image
             that has a true counterpart.
-        alarms: Signs of a failed translation.
     """
 
     metrics: dict
     images: dict[str, dict[str, np.ndarray]]
     pairs: list[tuple[int, int]] | None = None
     errors: dict[str, dict[int, dict[str, float]]] = field(default_factory=dict)
-    alarms: list[Alarm] = field(default_factory=list)
 
     def find_truth(self, domain: str, index: int) -> np.ndarray | None:
         """The true counterpart of input `index` of a domain, or None."""
@@ -227,22 +225,20 @@ def evaluate_translation(
             name: measure_edges(images[OTHER[name]]["input"], images[OTHER[name]]["translation"])
             for name in ("ct", "mri")
         },
-        "translation": _compare_with_truth(images, pairs, protocol),
+        "alarms": [
+            dataclasses.asdict(alarm)
+            for name in ("ct", "mri")
+            for alarm in find_alarms(
+                name,
+                images[OTHER[name]]["input"],
+                images[OTHER[name]]["translation"],
+                images[name]["input"],
+                draw_starts(images[OTHER[name]]["input"], DOMAINS[name]),
+            )
+        ],
     }
-    alarms = [
-        alarm
-        for name in ("ct", "mri")
-        for alarm in find_alarms(
-            name,
-            images[OTHER[name]]["input"],
-            images[OTHER[name]]["translation"],
-            images[name]["input"],
-            draw_starts(images[OTHER[name]]["input"], DOMAINS[name]),
-        )
-    ]
-    inside, errors = _compare_heads_with_truth(images, pairs, options.names)
-    metrics |= {**inside, "alarms": alarm_rows(alarms)}
-    return TranslationResult(metrics, images, pairs, errors, alarms)
+    truth, errors = _compare_with_truth(images, pairs, options)
+    return TranslationResult(metrics | truth, images, pairs, errors)
 
 
 def _cycle(image: np.ndarray, there: Callable, back: Callable, seed: int) -> dict:
@@ -258,65 +254,44 @@ def _cycle(image: np.ndarray, there: Callable, back: Callable, seed: int) -> dic
     }
 
 
-def _compare_with_truth(images: dict, pairs: list | None, protocol: str) -> dict | None:
-    """Error of each translation, of the untranslated input and of histogram matching."""
-    if not pairs:
-        return None
-    mri_index, ct_index = (np.array(side) for side in zip(*pairs, strict=True))
-    result = {}
-    for name, origin, chosen, true_index in (
-        ("ct", "mri", mri_index, ct_index),
-        ("mri", "ct", ct_index, mri_index),
-    ):
-        truth = images[name]["input"][true_index]
-        untranslated = images[origin]["input"][chosen]
-        result[name] = {
-            **evaluate_pairs(truth, images[origin]["translation"][chosen], protocol),
-            "identity": evaluate_pairs(truth, untranslated, protocol),
-            "histogram_matching": evaluate_pairs(
-                truth, match_histograms(untranslated, images[name]["input"]), protocol
-            ),
-        }
-    return result
-
-
-def _compare_heads_with_truth(
-    images: dict, pairs: list | None, names: dict[str, list[str]] | None
+def _compare_with_truth(
+    images: dict, pairs: list | None, options: EvaluationOptions
 ) -> tuple[dict, dict]:
-    """The same inside the head alone (that of the true image or of the input), and by tissue.
+    """Errors of the translations, of the untranslated inputs and of histogram matching: of whole
+    images, inside the head (that of either image of a pair), and by tissue.
 
     Returns:
-        ({"translation_in_head", "tissues"}, {domain: {index of the input: scores}}).
+        ({"translation", "translation_in_head", "tissues"}, each None without pairs,
+        {domain: {index of the input: scores in the head}}).
     """
     if not pairs:
-        return {"translation_in_head": None, "tissues": None}, {}
+        return dict.fromkeys(("translation", "translation_in_head", "tissues")), {}
     index = {name: np.array([pair[side] for pair in pairs]) for side, name in enumerate(OTHER)}
     real = {name: images[name]["input"][index[name]] for name in index}
     head = find_head(real["mri"]) | find_head(real["ct"])
     tissues = find_tissues(real["ct"], head)
-    inside, by_tissue, errors = {}, {}, {}
+    whole, inside, by_tissue, errors = {}, {}, {}, {}
     for name, origin in (("ct", "mri"), ("mri", "ct")):
         made = images[origin]["translation"][index[origin]]
-        matched = match_histograms(real[origin], images[name]["input"])
-        scores = {
-            "": compare_in_head(real[name], made, head),
-            "identity": compare_in_head(real[name], real[origin], head),
-            "histogram_matching": compare_in_head(real[name], matched, head),
+        baselines = {
+            "identity": real[origin],
+            "histogram_matching": match_histograms(real[origin], images[name]["input"]),
         }
-        own = scores.pop("")
-        inside[name] = {
-            **summarise_scores(own),
-            **{baseline: summarise_scores(values) for baseline, values in scores.items()},
-        }
-        if names:
-            files = [names[origin][i] for i in index[origin]]
-            inside[name]["mae_by_case"] = group_by_case(files, own["mae"])
+        scores = compare_in_head(real[name], made, head)
+        whole[name] = evaluate_pairs(real[name], made, options.protocol)
+        inside[name] = summarise_scores(scores)
+        for baseline, other in baselines.items():
+            whole[name][baseline] = evaluate_pairs(real[name], other, options.protocol)
+            inside[name][baseline] = summarise_scores(compare_in_head(real[name], other, head))
+        if options.names:
+            files = [options.names[origin][i] for i in index[origin]]
+            inside[name]["mae_by_case"] = group_by_case(files, scores["mae"])
         by_tissue[name] = measure_tissues(real[name], made, tissues)
         errors[name] = {
-            int(place): {key: float(values[row]) for key, values in own.items()}
+            int(place): {key: float(values[row]) for key, values in scores.items()}
             for row, place in enumerate(index[origin])
         }
-    return {"translation_in_head": inside, "tissues": by_tissue}, errors
+    return {"translation": whole, "translation_in_head": inside, "tissues": by_tissue}, errors
 
 
 def draw_starts(images: np.ndarray, domain: str) -> dict[str, np.ndarray]:

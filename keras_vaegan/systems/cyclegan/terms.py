@@ -79,12 +79,14 @@ def _make_prior_terms(config: CycleGANConfig, start, images: DomainPass) -> dict
     air = find_background(origin)
     if losses.background_weight:
         terms["background"] = LossTerm(ops.mean(fake * air), losses.background_weight)
+    drawn = {}  # by the drawing's name: the start and the tissue term may share one
     if losses.anchor_weight and losses.anchor_steps:
-        drawn = choose_start(origin, air, losses.anchor, images.domain)
-        terms["anchor"] = LossTerm(mean_absolute_error(fake, drawn), losses.anchor_weight * start)
+        drawn[losses.anchor] = choose_start(origin, air, losses.anchor, images.domain)
+        distance = mean_absolute_error(fake, drawn[losses.anchor])
+        terms["anchor"] = LossTerm(distance, losses.anchor_weight * start)
     if losses.tissue_weight and images.domain == "target":
-        drawn = choose_start(origin, air, "tissue", "target")
-        excess = ops.relu(ops.abs(fake - drawn) - TISSUE_TOLERANCE)
+        ct = drawn["tissue"] if "tissue" in drawn else choose_start(origin, air, "tissue", "target")
+        excess = ops.relu(ops.abs(fake - ct) - TISSUE_TOLERANCE)
         value = ops.mean(excess * find_brain(origin, air))
         terms["tissue"] = LossTerm(value, losses.tissue_weight)
     return terms

@@ -21,7 +21,7 @@ STREAMS = ("noise", "latent", *VIEW_STREAMS)
 SEEDS = {name: tf.constant([0, 1 + 2 * index]) for index, name in enumerate(STREAMS)}
 TERMS = {
     "vae": {"adversarial", "background", "cycle", "identity", "kl", "ssim"},
-    "resnet": {"adversarial", "background", "cycle", "identity", "ssim"},
+    "resnet": {"adversarial", "background", "cycle", "identity", "ssim", "structure"},
 }
 
 
