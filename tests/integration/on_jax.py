@@ -4,7 +4,7 @@
     python on_jax.py runs FOLDER       ways to the same weights: calls, stores, resumes, devices
     python on_jax.py commands FOLDER   the commands on FOLDER/images and FOLDER/cases
 
-Each prints JSON as its last line.
+Each prints JSON as its last line. Compiled programs are kept beside FOLDER, for the next process.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ os.environ["XLA_FLAGS"] = (
     "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0 "
     "--xla_llvm_disable_expensive_passes=true"
 )
+os.environ |= {
+    "JAX_COMPILATION_CACHE_DIR": str(Path(sys.argv[2]).parent / "jax_cache"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 
@@ -33,12 +38,12 @@ class NoTensorFlow:
 
 
 def take_steps(folder: Path) -> dict:
-    """One step from each state that TensorFlow saved, by Adam and by plain gradients.
+    """One step from each state that TensorFlow saved, by Adam, and by plain gradients on batches.
 
     Returns:
-        The logs by family. The states are FOLDER/NAME_after and FOLDER/NAME_plain.
+        The logs by family. The states are FOLDER/NAME_after and FOLDER/NAME_plain_SEED.
     """
-    from tiny import COMPARED, TINY, make_batch, use_plain_gradients
+    from tiny import COMPARED, TINY, make_batch, put_back, read_state, use_plain_gradients
 
     from keras_vaegan.training.state import load_run_state, save_run_state
 
@@ -46,12 +51,14 @@ def take_steps(folder: Path) -> dict:
     for name, config in TINY.items():
         trainer = build(config)
         load_run_state(trainer, folder / name)
-        logs[name] = trainer.train_on_batch(make_batch(config, COMPARED), return_dict=True)
+        start = read_state(trainer)
+        logs[name] = trainer.train_on_batch(make_batch(config, COMPARED[0]), return_dict=True)
         save_run_state(trainer, folder / f"{name}_after", {"step": 1})
-        load_run_state(trainer, folder / name)
         use_plain_gradients(trainer)
-        trainer.train_on_batch(make_batch(config, COMPARED))
-        save_run_state(trainer, folder / f"{name}_plain", {"step": 1})
+        for seed in COMPARED:
+            put_back(trainer, start)
+            trainer.train_on_batch(make_batch(config, seed))
+            save_run_state(trainer, folder / f"{name}_plain_{seed}", {"step": 1})
     return logs
 
 
@@ -68,7 +75,7 @@ def build(config):
 def compare_runs(folder: Path) -> dict:
     """The largest difference of each way from four plain steps in a row."""
     import numpy as np
-    from tiny import RESNET, SIZE, read_state
+    from tiny import MODALITY, RESNET, SIZE, make_batch, read_state
 
     from keras_vaegan.config.base import VALUE_RANGES
     from keras_vaegan.systems.cyclegan.images import UnpairedSampler
@@ -101,9 +108,9 @@ def compare_runs(folder: Path) -> dict:
     trainer = build(config)
     logs = trainer.evaluate([sampler.read_batch(0)], return_dict=True)
     assert set(logs) == {name for name in logs if name.startswith("cycle_")} and len(logs) == 6
-    eager = build(config)
+    eager = build(MODALITY)
     eager.compile(run_eagerly=True)
-    assert eager.train_on_batch(sampler.read_batch(0))
+    assert eager.train_on_batch(make_batch(MODALITY, 0))
     train(steps=2, keep=folder / "half")
     states["resumed"] = train(steps=2, first=2, state=folder / "half")
     states["device_data, two steps a call"] = train(store=True, per_call=2)

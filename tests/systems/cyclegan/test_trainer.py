@@ -20,7 +20,7 @@ FAMILIES = ("vae", "resnet")
 STREAMS = ("noise", "latent", *VIEW_STREAMS)
 SEEDS = {name: tf.constant([0, 1 + 2 * index]) for index, name in enumerate(STREAMS)}
 TERMS = {
-    "vae": {"adversarial", "background", "cycle", "identity", "kl", "ssim"},
+    "vae": {"adversarial", "background", "cycle", "kl", "ssim"},
     "resnet": {"adversarial", "background", "cycle", "identity", "ssim", "structure"},
 }
 
