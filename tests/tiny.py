@@ -29,7 +29,7 @@ VAE = CycleGANConfig(
     generator=VAEUNetConfig(
         filters=(8, 16),
         kernel_sizes=(3, 3),
-        num_residual_blocks=(0, 1),
+        num_residual_blocks=(0, 0),
         skip_levels=1,
         groups=4,
         latent_channels=4,
@@ -46,6 +46,7 @@ VAE = CycleGANConfig(
 )
 RESNET = dataclasses.replace(
     VAE,
+    batch_size=2,
     generator=ResnetGeneratorConfig(filters=(8, 16), num_residual_blocks=1),
     discriminator=PatchDiscriminatorConfig(filters=(8, 16)),
     losses=dataclasses.replace(

@@ -10,7 +10,9 @@ from keras import ops
 
 from keras_vaegan.kernels import plain
 
-__all__ = ["call_compiled", "compile_function", "normalize_instances", "pad_by_reflection"]
+__all__ = [
+    "call_compiled", "call_shared", "compile_function", "normalize_instances", "pad_by_reflection",
+]  # fmt: skip
 
 _MODULES = {"tensorflow": "keras_vaegan.kernels.on_tensorflow"}
 _COMPILERS = {**_MODULES, "jax": "keras_vaegan.kernels.on_jax"}
@@ -54,6 +56,24 @@ def call_compiled(function, *arguments, **options):
     else:
         results = importlib.import_module(module).call_compiled(function, arguments, options)
     return keras.tree.map_structure(ops.convert_to_numpy, results)
+
+
+def call_shared(function, *arguments):
+    """Call a pure function of tensors, which a program that calls it often should hold once.
+
+    TensorFlow's programs keep every operation of every call else, and take long to trace.
+
+    Args:
+        function: Of tensors, in `keras.ops`; the same object each time.
+        arguments: Tensors. Their types and ranks select the shared form, their sizes do not.
+
+    Returns:
+        The function's results.
+    """
+    module = _MODULES.get(keras.backend.backend())
+    if module is None:
+        return function(*arguments)
+    return importlib.import_module(module).call_shared(function, arguments)
 
 
 def compile_function(function):

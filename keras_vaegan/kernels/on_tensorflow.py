@@ -36,12 +36,23 @@ def normalize_instances(images, epsilon: float):
 
 def call_compiled(function: Callable, arguments: tuple, options: dict):
     """`kernels.call_compiled` of NumPy arrays, by a graph that knows their types and ranks."""
+    return _find_graph(function, arguments, options)(*arguments)
+
+
+def call_shared(function: Callable, arguments: tuple):
+    """`kernels.call_shared`: one operation, which calls the function's graph."""
+    return _find_graph(function, arguments, {})(*arguments)
+
+
+def _find_graph(function: Callable, arguments: tuple, options: dict):
+    """The graph of a function for arguments of these types and ranks, on any device."""
     specs = keras.tree.map_structure(
-        lambda array: tf.TensorSpec((None,) * array.ndim, array.dtype), arguments
+        lambda array: tf.TensorSpec((None,) * len(array.shape), array.dtype), arguments
     )
-    with _LOCK:  # or threads that come first together would compile one graph each
-        compiled = _compile(function, specs, tuple(options.items()))
-    return compiled(*arguments)
+    # The lock: threads that come first together would compile one graph each. The scope: a graph
+    # that is being built, of one replica, say, would pass its device on.
+    with _LOCK, tf.init_scope():
+        return _compile(function, specs, tuple(options.items()))
 
 
 @functools.lru_cache(maxsize=64)

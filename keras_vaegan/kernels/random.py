@@ -12,6 +12,8 @@ import math
 import numpy as np
 from keras import ops
 
+from keras_vaegan.kernels import call_shared
+
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
 
@@ -69,10 +71,15 @@ def _word(value: int):
     return ops.convert_to_tensor(np.uint32(value))
 
 
+def _draw_words(first, second, place):
+    """The two words of a stream at each of its places."""
+    return threefry((first, second), (place, ops.zeros_like(place)))
+
+
 def _draw_bits(shape, seed):
     """uint32 tensor of a shape: the stream of a seed, in order."""
     count = math.prod(shape)
     place = ops.cast(ops.arange((count + 1) // 2, dtype="int32"), "uint32")
     seed = ops.cast(seed, "uint32")
-    bits = threefry((seed[0], seed[1]), (place, ops.zeros_like(place)))
+    bits = call_shared(_draw_words, seed[0], seed[1], place)
     return ops.reshape(ops.reshape(ops.stack(bits, axis=-1), (-1,))[:count], shape)

@@ -61,7 +61,8 @@ def take_step(rival, config, seed):
             variable.assign_add(rng.normal(0, 0.05, variable.shape))
         rival.copy_weights(model, torch_side.nets[name])
         before[name] = [
-            rival.convert(np.array(ours)) for ours, _ in rival.list_pairs(model, torch_side.nets[name])
+            rival.convert(np.array(ours))
+            for ours, _ in rival.list_pairs(model, torch_side.nets[name])
         ]
     source, target = rng.uniform(-1, 1, (2, 2, SIDE, SIDE, 1)).astype("float32")
     translation = np.array(keras_side.g_target(source))
@@ -74,7 +75,9 @@ def take_step(rival, config, seed):
         pairs = rival.list_pairs(getattr(keras_side, name), torch_side.nets[name])
         for (mine, other), old in zip(pairs, before[name], strict=True):
             is_trained, mine = other.requires_grad, rival.convert(np.array(mine))
-            changes[name].append((mine - old if is_trained else None, mine - other.detach().numpy()))
+            changes[name].append(
+                (mine - old if is_trained else None, mine - other.detach().numpy())
+            )
     return ours, theirs, changes
 
 
@@ -103,7 +106,9 @@ def test_the_step_leaves_the_same_weights(steps, config, name):
         largest = max(np.abs(update).max() for update, _ in changes[name] if update is not None)
         assert largest > 0.05 * rate  # the step was a step
     worst = [max(np.abs(error).max() for _, error in changes[name]) for _, _, changes in steps]
-    print(f"{name}: weights within {', '.join(f'{value / rate:.1e}' for value in worst)} of the rate")
+    print(
+        f"{name}: weights within {', '.join(f'{value / rate:.1e}' for value in worst)} of the rate"
+    )
     assert min(worst) <= UPDATE_TOLERANCE * rate
 
 
@@ -113,7 +118,9 @@ def test_merged_calls_change_nothing(rival, config):
 
     losses = []
     rng = np.random.default_rng(1)
-    source, target = map(rival.to_torch, rng.uniform(-1, 1, (2, 2, SIDE, SIDE, 1)).astype("float32"))
+    source, target = map(
+        rival.to_torch, rng.uniform(-1, 1, (2, 2, SIDE, SIDE, 1)).astype("float32")
+    )
     for merged in (False, True):
         torch.manual_seed(0)
         losses.append(rival.TorchCycleGAN(config, merged=merged).step(source, target))

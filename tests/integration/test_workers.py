@@ -9,6 +9,7 @@ from keras_vaegan.training.backend.tensorflow_devices import find_cluster
 FAMILIES = ("vae", "rrdbnet", "modality")
 if os.environ.get("KERAS_VAEGAN_EVERY_PRESET"):  # it differs from the VAE's run by its networks
     FAMILIES += ("resnet",)
+DETERMINISTIC = ("--deterministic", "--steps", 12)
 SLURM = {
     "SLURM_JOB_ID": "7", "SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2",
     "SLURM_STEP_NODELIST": "node[1-2]", "SLURM_STEP_TASKS_PER_NODE": "1(x2)",
@@ -24,14 +25,21 @@ def test_slurm_tells_the_workers_their_places(monkeypatch):
     assert (resolver.task_type, resolver.task_id) == ("worker", 1)
 
 
-@pytest.mark.slow
-def test_two_workers_train_under_slurm(processes, data, tmp_path):
+@pytest.fixture(scope="module")
+def whole(processes, data, tmp_path_factory):
+    """An undisturbed run of two workers, whom SLURM tells their places: its folder."""
+    folder = tmp_path_factory.mktemp("whole")
     slurm = {**SLURM, "SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_TASKS_PER_NODE": "2"}
-    command = [processes.HERE / "worker.py", "rrdbnet", tmp_path, data, "--steps", 2]
+    command = [processes.HERE / "worker.py", "rrdbnet", folder, data, *DETERMINISTIC]
     processes.finish_all(
         [processes.start(*command, **slurm | {"SLURM_PROCID": str(index)}) for index in range(2)]
     )
-    assert processes.find_difference(tmp_path / "rrdbnet.0.npz", tmp_path / "rrdbnet.1.npz") == 0
+    return folder
+
+
+@pytest.mark.slow
+def test_two_workers_train_under_slurm(processes, whole):
+    assert processes.find_difference(whole / "rrdbnet.0.npz", whole / "rrdbnet.1.npz") == 0
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +72,8 @@ def test_two_workers_agree_with_each_other_and_with_one_process(
 
 
 @pytest.mark.slow
-def test_killed_workers_resume_to_the_same_weights(processes, data, tmp_path):
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    for folder in (whole, cut):
-        folder.mkdir()
-    options = [data, "--deterministic", "--steps", 12]
-    processes.finish_all(processes.start_workers("rrdbnet", whole, *options))
+def test_killed_workers_resume_to_the_same_weights(processes, data, whole, tmp_path):
+    cut, options = tmp_path, [data, *DETERMINISTIC]
     workers = processes.start_workers("rrdbnet", cut, *options)
     processes.wait_for(cut / "rrdbnet" / "state" / "state.h5", workers)
     for worker in workers[::-1]:

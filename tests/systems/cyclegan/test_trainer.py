@@ -67,7 +67,7 @@ def test_one_step_moves_every_network_and_counts(compiled_trainer, tiny, family)
         name: getattr(trainer, name) for name in (*CYCLEGAN_FILES, "g_target_ema", "g_source_ema")
     }
     before = {name: values(model.trainable_variables) for name, model in networks.items()}
-    logs = fit(trainer, 4, tiny)
+    logs = fit(trainer, trainer.config.batch_size, tiny)
     assert int(trainer.trained_steps.numpy()) == 1
     for name, model in networks.items():
         assert has_moved(before[name], values(model.trainable_variables)), name
