@@ -13,6 +13,7 @@ NAMES = ("g_target", "g_source", "d_source", "d_target")
 LOSS_TOLERANCE = 2e-6  # relative
 UPDATE_TOLERANCE = 1e-3  # of the learning rate; measured: 3e-4, the weights' own rounding
 SIDE = 16  # pixels
+SHAPE = (2, 2, SIDE, SIDE, 1)  # sources and targets
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +48,8 @@ def take_step(rival, config, seed):
     """One step of both sides, from the same weights on a batch of its own.
 
     Returns:
-        The losses of both sides; by network, the pairs of (our update, the difference of the two
-        sides' weights), one array a trained variable, and of the others the difference alone.
+        The losses of both sides, and by network a pair for every variable: our update (None where
+        it is not trained) and the difference of the two sides.
     """
     keras_side = build_trainer(config)
     keras_side.compile(run_eagerly=True)  # the same operations, without a minute of compiling
@@ -64,7 +65,7 @@ def take_step(rival, config, seed):
             rival.convert(np.array(ours))
             for ours, _ in rival.list_pairs(model, torch_side.nets[name])
         ]
-    source, target = rng.uniform(-1, 1, (2, 2, SIDE, SIDE, 1)).astype("float32")
+    source, target = rng.uniform(-1, 1, SHAPE).astype("float32")
     translation = np.array(keras_side.g_target(source))
     their_translation = rival.to_keras(torch_side.translate(rival.to_torch(source)))
     np.testing.assert_allclose(translation, their_translation, atol=2e-5)

@@ -9,7 +9,6 @@ from keras_vaegan.training.backend.tensorflow_devices import find_cluster
 FAMILIES = ("vae", "rrdbnet", "modality")
 if os.environ.get("KERAS_VAEGAN_EVERY_PRESET"):  # it differs from the VAE's run by its networks
     FAMILIES += ("resnet",)
-DETERMINISTIC = ("--deterministic", "--steps", 12)
 SLURM = {
     "SLURM_JOB_ID": "7", "SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2",
     "SLURM_STEP_NODELIST": "node[1-2]", "SLURM_STEP_TASKS_PER_NODE": "1(x2)",
@@ -26,14 +25,23 @@ def test_slurm_tells_the_workers_their_places(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def whole(processes, data, tmp_path_factory):
-    """An undisturbed run of two workers, whom SLURM tells their places: its folder."""
-    folder = tmp_path_factory.mktemp("whole")
+def start_under_slurm(processes, data):
+    """Start a deterministic run of two workers, whom SLURM tells their places: folder -> both."""
     slurm = {**SLURM, "SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_TASKS_PER_NODE": "2"}
-    command = [processes.HERE / "worker.py", "rrdbnet", folder, data, *DETERMINISTIC]
-    processes.finish_all(
-        [processes.start(*command, **slurm | {"SLURM_PROCID": str(index)}) for index in range(2)]
-    )
+    options = [data, "--deterministic", "--steps", 12]
+
+    def start(folder, *more) -> list:
+        command = [processes.HERE / "worker.py", "rrdbnet", folder, *options, *more]
+        return [processes.start(*command, **slurm | {"SLURM_PROCID": str(n)}) for n in range(2)]
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def whole(processes, start_under_slurm, tmp_path_factory):
+    """The folder of an undisturbed run."""
+    folder = tmp_path_factory.mktemp("whole")
+    processes.finish_all(start_under_slurm(folder))
     return folder
 
 
@@ -72,14 +80,14 @@ def test_two_workers_agree_with_each_other_and_with_one_process(
 
 
 @pytest.mark.slow
-def test_killed_workers_resume_to_the_same_weights(processes, data, whole, tmp_path):
-    cut, options = tmp_path, [data, *DETERMINISTIC]
-    workers = processes.start_workers("rrdbnet", cut, *options)
+def test_killed_workers_resume_to_the_same_weights(processes, start_under_slurm, whole, tmp_path):
+    cut = tmp_path
+    workers = start_under_slurm(cut)
     processes.wait_for(cut / "rrdbnet" / "state" / "state.h5", workers)
     for worker in workers[::-1]:
         assert worker.poll() is None
         worker.kill()
         worker.communicate()
-    processes.finish_all(processes.start_workers("rrdbnet", cut, *options, "--resume"))
+    processes.finish_all(start_under_slurm(cut, "--resume"))
     for index in range(2):
         assert processes.find_difference(whole / "rrdbnet.0.npz", cut / f"rrdbnet.{index}.npz") == 0
