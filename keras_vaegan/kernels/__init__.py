@@ -14,8 +14,8 @@ __all__ = [
     "call_compiled", "call_shared", "compile_function", "normalize_instances", "pad_by_reflection",
 ]  # fmt: skip
 
-_MODULES = {"tensorflow": "keras_vaegan.kernels.on_tensorflow"}
-_COMPILERS = {**_MODULES, "jax": "keras_vaegan.kernels.on_jax"}
+_TENSORFLOW = {"tensorflow": "keras_vaegan.kernels.on_tensorflow"}
+_MODULES = {**_TENSORFLOW, "jax": "keras_vaegan.kernels.on_jax"}
 
 pad_by_reflection = plain.pad_by_reflection
 
@@ -30,16 +30,16 @@ def normalize_instances(images, epsilon: float):
     Returns:
         The same shape and type; statistics are float32 in any precision.
     """
-    module = _MODULES.get(keras.backend.backend())
+    module = _TENSORFLOW.get(keras.backend.backend())
     if module is None:
         return plain.normalize_instances(images, epsilon)
     return importlib.import_module(module).normalize_instances(images, epsilon)
 
 
 def call_compiled(function, *arguments, **options):
-    """Call a function of arrays that many sizes pass, compiled once for all of them.
+    """Call a function of arrays that many sizes pass: compiled, once for all of them if it can be.
 
-    On backends whose compiled functions know their sizes, a plain call.
+    JAX compiles it for every set of sizes.
 
     Args:
         function: Of (nested) arrays, in `keras.ops`.
@@ -70,7 +70,7 @@ def call_shared(function, *arguments):
     Returns:
         The function's results.
     """
-    module = _MODULES.get(keras.backend.backend())
+    module = _TENSORFLOW.get(keras.backend.backend())
     if module is None:
         return function(*arguments)
     return importlib.import_module(module).call_shared(function, arguments)
@@ -78,7 +78,7 @@ def call_shared(function, *arguments):
 
 def compile_function(function):
     """A function of arrays, compiled; the weights of networks that it calls must not change."""
-    module = _COMPILERS.get(keras.backend.backend())
+    module = _MODULES.get(keras.backend.backend())
     return (
         function if module is None else importlib.import_module(module).compile_function(function)
     )

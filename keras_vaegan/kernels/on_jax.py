@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import jax
+from jax import numpy as jnp
+
+_UNCOMPILED: set[tuple] = set()
+
+
+def call_compiled(function: Callable, arguments: tuple, options: dict):
+    """`kernels.call_compiled`: a program for each set of sizes, in half the time of its parts.
+
+    Where the sizes of the results follow from values there is no such program: a plain call.
+    """
+    options_key = tuple(options.items())
+    if (function, options_key) not in _UNCOMPILED:
+        try:
+            return _compile(function, options_key)(*arguments)
+        except jax.errors.JAXTypeError:
+            _UNCOMPILED.add((function, options_key))
+    return function(*jax.tree.map(jnp.asarray, arguments), **options)
+
+
+@functools.lru_cache(maxsize=64)
+def _compile(function: Callable, options: tuple):
+    """A function with its options, compiled."""
+    return jax.jit(functools.partial(function, **dict(options)))
 
 
 def compile_function(function: Callable):

@@ -3,6 +3,7 @@
     python on_jax.py steps FOLDER      one step of every family from FOLDER/NAME, saved beside it
     python on_jax.py runs FOLDER       ways to the same weights: calls, stores, resumes, devices
     python on_jax.py commands FOLDER   the commands on FOLDER/images and FOLDER/cases
+    python on_jax.py refusals FOLDER   `train` with each of the options in FOLDER/calls.json
 
 Each prints JSON as its last line. Compiled programs are kept beside FOLDER, for the next process.
 """
@@ -38,12 +39,21 @@ class NoTensorFlow:
 
 
 def take_steps(folder: Path) -> dict:
-    """One step from each state that TensorFlow saved, by Adam, and by plain gradients on batches.
+    """One step from each state that TensorFlow saved: plain gradients on several batches, and Adam.
 
     Returns:
-        The logs by family. The states are FOLDER/NAME_after and FOLDER/NAME_plain_SEED.
+        The logs of the first batch by family. The states are FOLDER/NAME_plain_SEED, and
+        FOLDER/NAME_adam of some families.
     """
-    from tiny import COMPARED, TINY, make_batch, put_back, read_state, use_plain_gradients
+    from tiny import (
+        COMPARED,
+        TINY,
+        WITH_ADAM,
+        make_batch,
+        put_back,
+        read_state,
+        use_plain_gradients,
+    )
 
     from keras_vaegan.training.state import load_run_state, save_run_state
 
@@ -52,12 +62,14 @@ def take_steps(folder: Path) -> dict:
         trainer = build(config)
         load_run_state(trainer, folder / name)
         start = read_state(trainer)
-        logs[name] = trainer.train_on_batch(make_batch(config, COMPARED[0]), return_dict=True)
-        save_run_state(trainer, folder / f"{name}_after", {"step": 1})
+        if name in WITH_ADAM:
+            trainer.train_on_batch(make_batch(config, COMPARED[0]))
+            save_run_state(trainer, folder / f"{name}_adam", {"step": 1})
         use_plain_gradients(trainer)
         for seed in COMPARED:
             put_back(trainer, start)
-            trainer.train_on_batch(make_batch(config, seed))
+            found = trainer.train_on_batch(make_batch(config, seed), return_dict=True)
+            logs.setdefault(name, found)
             save_run_state(trainer, folder / f"{name}_plain_{seed}", {"step": 1})
     return logs
 
@@ -136,10 +148,11 @@ def run_commands(folder: Path) -> dict:
         save_legacy_h5(build_model(config.generator), path, record)
     case = min((folder / "cases").iterdir())
     train = ["--preset", "demo", "--data", prepared, "--out", run, "--strategy", "single"]
+    train += ["--precision", "mixed_bfloat16", "--device-data", "--steps-per-call", 2]
     calls = {
         "prepare": ["--preset", "demo", "--data", images, "--out", prepared],
-        "train": [*train, "--steps", 2, "--device-data", "--steps-per-call", 2],
-        "train again": [*train, "--steps", 4, "--resume", "--precision", "mixed_bfloat16"],
+        "train": [*train, "--steps", 2],
+        "train again": [*train, "--steps", 4, "--resume"],
         "evaluate": ["--weights", run, "--data", images, "--out", folder / "evaluation"],
         "translate": [
             "--weights", run, "--input", images / "testB", "--output", folder / "out",
@@ -156,10 +169,31 @@ def run_commands(folder: Path) -> dict:
     }
 
 
+def list_refusals(folder: Path) -> dict:
+    """Each call's exit status and what it wrote to stderr."""
+    from contextlib import redirect_stderr
+    from io import StringIO
+
+    from keras_vaegan.commands import train
+
+    answers = {}
+    for name, words in json.loads((folder / "calls.json").read_text()).items():
+        with redirect_stderr(StringIO()) as written:
+            try:
+                status = train.main(words)
+            except SystemExit as ended:
+                status = ended.code
+        answers[name] = status, written.getvalue()
+    return answers
+
+
 def main(action: str, folder: str) -> None:
     """Run one of the actions."""
     sys.meta_path.insert(0, NoTensorFlow())
-    actions = {"steps": take_steps, "runs": compare_runs, "commands": run_commands}
+    actions = {
+        "steps": take_steps, "runs": compare_runs, "commands": run_commands,
+        "refusals": list_refusals,
+    }  # fmt: skip
     result = actions[action](Path(folder))
     assert "tensorflow" not in sys.modules
     print(json.dumps(result))

@@ -63,28 +63,33 @@ def read_change(tiny, trainer, folder) -> dict[str, np.ndarray]:
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_step_is_tensorflows_and_its_state_goes_back(steps, tiny, family):
-    """Losses, Adam's step and its state, then the plain gradients.
+    """Adam's step and its state, then losses and plain gradients.
 
-    These on several batches, of which one has to agree: where rounding pushes a value over a kink,
-    all gradients before it differ by a hundredth; a step that is not the same differs everywhere.
+    The gradients on several batches, of which one has to agree: where rounding pushes a value over
+    a kink, all gradients before it differ by a hundredth; a step that is not the same differs
+    everywhere.
     """
     folder, on_jax, trainers = steps
     config, trainer = tiny.TINY[family], trainers[family]
     start, rate = tiny.read_state(trainer), config.optimizer.learning_rate
-    logs = trainer.train_on_batch(tiny.make_batch(config, tiny.COMPARED[0]), return_dict=True)
-    for name, value in logs.items():
-        assert abs(on_jax[family][name] - value) <= LOSSES, name
-    adam = read_change(tiny, trainer, folder / f"{family}_after")
-    whole = np.sqrt(np.mean(np.concatenate([part.ravel() for part in adam.values()]) ** 2))
-    again = trainer.train_on_batch(tiny.make_batch(config, 1), return_dict=True)
-    assert all(np.isfinite(value) for value in again.values())
+    if family in tiny.WITH_ADAM:
+        trainer.train_on_batch(tiny.make_batch(config, tiny.COMPARED[0]))
+        adam = read_change(tiny, trainer, folder / f"{family}_adam")
+        whole = np.sqrt(np.mean(np.concatenate([part.ravel() for part in adam.values()]) ** 2))
+        again = trainer.train_on_batch(tiny.make_batch(config, 1), return_dict=True)
+        assert all(np.isfinite(value) for value in again.values())
+        print(f"{family}: Adam's weights within {whole / rate:.1e} of the rate")
+        assert whole <= ADAM * rate
 
     tiny.use_plain_gradients(trainer)
     medians, largest = [], []
     for seed in tiny.COMPARED:
         tiny.put_back(trainer, start)
         before = tiny.read_state(trainer)
-        trainer.train_on_batch(tiny.make_batch(config, seed))
+        logs = trainer.train_on_batch(tiny.make_batch(config, seed), return_dict=True)
+        if seed == tiny.COMPARED[0]:
+            for name, value in logs.items():
+                assert abs(on_jax[family][name] - value) <= LOSSES, name
         taken = dict(tiny.list_weights(tiny.read_state(trainer), before))
         plain = read_change(tiny, trainer, folder / f"{family}_plain_{seed}")
         shares = [
@@ -96,9 +101,8 @@ def test_a_step_is_tensorflows_and_its_state_goes_back(steps, tiny, family):
         largest.append(max(shares))
     print(
         f"{family}: gradients within {', '.join(f'{m:.1e}' for m in medians)} of their own, at "
-        f"most {max(largest):.1e}; Adam's weights within {whole / rate:.1e} of the rate"
+        f"most {', '.join(f'{m:.1e}' for m in largest)}"
     )
-    assert whole <= ADAM * rate
     assert min(medians) <= GRADIENTS and min(largest) <= KINK
 
 
@@ -127,28 +131,46 @@ def test_the_commands_run_without_tensorflow(tmp_path):
 
 
 REFUSALS = {
-    "unknown backend": ({"KERAS_BACKEND": "theano"}, [], "KERAS_BACKEND=theano"),
-    "float16": ({}, ["--precision", "mixed_float16"], "mixed_float16 under JAX"),
-    "workers": ({}, ["--strategy", "multi_worker"], "multi_worker under JAX"),
-    "no TPU": ({}, ["--strategy", "tpu"], "a TPU that JAX sees"),
-    "calls": ({}, ["--steps", "9", "--steps-per-call", "2"], "--steps-per-call 2"),
-    "another system": ({}, ["--preset", "rrdbnet_x4_small", "--device-data"], "--device-data"),
+    "float16": (["--precision", "mixed_float16"], "mixed_float16 under JAX"),
+    "workers": (["--strategy", "multi_worker"], "multi_worker under JAX"),
+    "no TPU": (["--strategy", "tpu"], "a TPU that JAX sees"),
+    "calls": (["--steps", "9", "--steps-per-call", "2"], "--steps-per-call 2"),
+    "another system": (["--preset", "rrdbnet_x4_small", "--device-data"], "--device-data"),
 }
 
 
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory):
+    """The exit status and the last words of `train` for each of `REFUSALS`, and its folder."""
+    folder = tmp_path_factory.mktemp("refused")
+    write_phantom_folders(folder / "images", PhantomSet(count=16, size=32))
+    calls = {}
+    for name, (options, _) in REFUSALS.items():
+        preset = [] if "--preset" in options else ["--preset", "demo"]
+        calls[name] = [
+            *preset, "--data", str(folder / "images"), "--out", str(folder / name), *options,
+        ]  # fmt: skip
+    (folder / "calls.json").write_text(json.dumps(calls))
+    return folder, run_on_jax("refusals", folder)
+
+
 @pytest.mark.parametrize("name", REFUSALS)
-def test_bad_input_is_one_line(name, tmp_path):
-    environment, options, word = REFUSALS[name]
-    write_phantom_folders(tmp_path / "images", PhantomSet(count=16, size=32))
-    words = ["--preset", "demo", "--data", tmp_path / "images", "--out", tmp_path / "run"]
-    if "--preset" in options:
-        words = words[2:]
+def test_bad_input_is_one_line(name, refused):
+    folder, answers = refused
+    status, words = answers[name]
+    assert status == 2
+    lines = words.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: ") and REFUSALS[name][1] in lines[0]
+    assert not (folder / name / "state").exists()
+
+
+def test_an_unknown_backend_is_one_line(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "keras_vaegan.train", *map(str, words), *options],
+        [sys.executable, "-m", "keras_vaegan.train", "--preset", "demo", "--data", str(tmp_path),
+         "--out", str(tmp_path / "run")],
         capture_output=True, text=True, timeout=GUARD, cwd=HERE.parent.parent, check=False,
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", **environment},
+        env={**os.environ, "KERAS_BACKEND": "theano"},
     )  # fmt: skip
     assert done.returncode == 2
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith("error: ") and word in lines[0], done.stderr
-    assert not (tmp_path / "run" / "state").exists()
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert "KERAS_BACKEND=theano" in done.stderr

@@ -11,7 +11,7 @@ from keras_vaegan.systems.registry import build_trainer, find_system
 from keras_vaegan.training.backend import make_stream
 from keras_vaegan.training.state import load_run_state, save_run_state
 
-BAND = 0.02  # of a loss's float32 value, over twenty steps
+BAND = 0.02  # of a loss's float32 value, over ten steps
 SHARED = ("cycle_source", "cycle_target", "ssim_source", "ssim_target")
 
 
@@ -20,12 +20,12 @@ def test_bfloat16_training_follows_float32(tiny, tmp_path):
     write_phantom_folders(tmp_path / "images", PhantomSet(count=12, size=32))
     curves = {}
     for precision in ("float32", "mixed_bfloat16"):
-        config = dataclasses.replace(tiny.VAE, precision=precision, steps=40, batch_size=2)
+        config = dataclasses.replace(tiny.VAE, precision=precision, steps=20, batch_size=2)
         samples = find_system(config).load_data(config, tmp_path / "images", tmp_path, False)
         trainer = build_trainer(config)
         stream = make_stream(samples.read_batch, 0)
         curves[precision] = trainer.fit(
-            stream, epochs=2, steps_per_epoch=20, shuffle=False, verbose=0
+            stream, epochs=2, steps_per_epoch=10, shuffle=False, verbose=0
         ).history
     for name in SHARED:
         plain, mixed = (np.array(curve[name]) for curve in curves.values())
