@@ -29,8 +29,8 @@ def make_strategy(name: str) -> Any:
         name: "single" for one device; "mirrored" for all GPUs of this machine (or its logical
             CPUs); "multi_worker" for all GPUs of several machines, as `TF_CONFIG` or Slurm's
             environment describes them (TensorFlow alone); "tpu" for a TPU; "auto" for
-            multi_worker where TF_CONFIG names several workers, tpu where the environment names
-            one, mirrored where there are several GPUs, else single.
+            multi_worker where TF_CONFIG names several workers or a Slurm step has several tasks,
+            tpu where the environment names one, mirrored where there are several GPUs, else single.
 
     Returns:
         Has `scope()`, in which to build and train, and `num_replicas_in_sync`.

@@ -34,11 +34,10 @@ def finish(process: subprocess.Popen, status: int = 0) -> str:
     return output
 
 
-def finish_all(workers: list[subprocess.Popen]) -> None:
-    """Wait for workers, and end the others where one has failed."""
+def finish_all(workers: list[subprocess.Popen]) -> list[str]:
+    """Wait for workers, and end the others where one has failed. Returns what each wrote."""
     try:
-        for worker in workers:
-            finish(worker)
+        return [finish(worker) for worker in workers]
     finally:
         for worker in workers:
             worker.kill()

@@ -39,15 +39,17 @@ def start_under_slurm(processes, data):
 
 @pytest.fixture(scope="module")
 def whole(processes, start_under_slurm, tmp_path_factory):
-    """The folder of an undisturbed run."""
+    """The folder of an undisturbed run, and what both workers wrote."""
     folder = tmp_path_factory.mktemp("whole")
-    processes.finish_all(start_under_slurm(folder))
-    return folder
+    return folder, processes.finish_all(start_under_slurm(folder))
 
 
 @pytest.mark.slow
 def test_two_workers_train_under_slurm(processes, whole):
-    assert processes.find_difference(whole / "rrdbnet.0.npz", whole / "rrdbnet.1.npz") == 0
+    """Together, not each alone: one of them writes the run's folder."""
+    folder, written = whole
+    assert processes.find_difference(folder / "rrdbnet.0.npz", folder / "rrdbnet.1.npz") == 0
+    assert ["saved" in text for text in written] == [True, False]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,7 @@ def test_two_workers_agree_with_each_other_and_with_one_process(
 
 @pytest.mark.slow
 def test_killed_workers_resume_to_the_same_weights(processes, start_under_slurm, whole, tmp_path):
-    cut = tmp_path
+    (folder, _), cut = whole, tmp_path
     workers = start_under_slurm(cut)
     processes.wait_for(cut / "rrdbnet" / "state" / "state.h5", workers)
     for worker in workers[::-1]:
@@ -90,4 +92,6 @@ def test_killed_workers_resume_to_the_same_weights(processes, start_under_slurm,
         worker.communicate()
     processes.finish_all(start_under_slurm(cut, "--resume"))
     for index in range(2):
-        assert processes.find_difference(whole / "rrdbnet.0.npz", cut / f"rrdbnet.{index}.npz") == 0
+        assert (
+            processes.find_difference(folder / "rrdbnet.0.npz", cut / f"rrdbnet.{index}.npz") == 0
+        )

@@ -73,11 +73,19 @@ def use_determinism(seed: int) -> None:
 def _choose_strategy() -> str:
     """What "auto" means here."""
     cluster = _read_tf_config().get("cluster", {})
-    if sum(len(cluster.get(kind, ())) for kind in ("chief", "worker")) > 1:
+    workers = sum(len(cluster.get(kind, ())) for kind in ("chief", "worker"))
+    if workers > 1 or (not cluster and _count_slurm_tasks() > 1):
         return "multi_worker"
     if os.environ.get("TPU_NAME") or os.environ.get("COLAB_TPU_ADDR"):
         return "tpu"
     return "mirrored" if len(tf.config.list_logical_devices("GPU")) > 1 else "single"
+
+
+def _count_slurm_tasks() -> int:
+    """Tasks of the Slurm step that this process belongs to; 0 outside of one."""
+    if "SLURM_JOB_ID" not in os.environ:
+        return 0
+    return int(os.environ.get("SLURM_STEP_NUM_TASKS", 0))
 
 
 def _read_tf_config() -> dict:
@@ -101,9 +109,9 @@ def find_cluster():
     resolvers = tf.distribute.cluster_resolver
     if _read_tf_config().get("cluster"):
         return resolvers.TFConfigClusterResolver()
-    if "SLURM_JOB_ID" in os.environ and "SLURM_STEP_NUM_TASKS" in os.environ:
+    tasks = _count_slurm_tasks()
+    if tasks:
         # Slurm itself gives each task its GPUs; counting them here fails on nodes without any.
-        tasks = int(os.environ["SLURM_STEP_NUM_TASKS"])
         return resolvers.SlurmClusterResolver(
             gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False
         )
