@@ -82,15 +82,26 @@ def take_step(rival, config, seed):
     return ours, theirs, changes
 
 
+def find_largest_errors(changes, name) -> list[float]:
+    """Largest difference of each of a network's variables, trained or not."""
+    return [np.abs(error).max() for _, error in changes[name]]
+
+
 @pytest.fixture(scope="module")
 def steps(rival, config):
-    """Steps on several batches.
+    """Steps on up to three batches, the last one the first that agrees.
 
-    In some of them a sum in another order puts a value on the other side of a ReLU's kink, which
+    In some batches a sum in another order puts a value on the other side of a ReLU's kink, which
     moves the gradients of all layers before it by a hundredth; a step that is not the same differs
     in every batch.
     """
-    return [take_step(rival, config, seed) for seed in range(3)]
+    taken = []
+    for seed in range(3):
+        taken.append(take_step(rival, config, seed))
+        worst = max(max(find_largest_errors(taken[-1][2], name)) for name in NAMES)
+        if worst <= UPDATE_TOLERANCE * config.optimizer.learning_rate:
+            break
+    return taken
 
 
 def test_the_step_has_the_same_losses(steps):
@@ -102,15 +113,12 @@ def test_the_step_has_the_same_losses(steps):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_step_leaves_the_same_weights(steps, config, name):
-    rate = config.optimizer.learning_rate
-    for _, _, changes in steps:
-        largest = max(np.abs(update).max() for update, _ in changes[name] if update is not None)
-        assert largest > 0.05 * rate  # the step was a step
-    worst = [max(np.abs(error).max() for _, error in changes[name]) for _, _, changes in steps]
-    print(
-        f"{name}: weights within {', '.join(f'{value / rate:.1e}' for value in worst)} of the rate"
-    )
-    assert min(worst) <= UPDATE_TOLERANCE * rate
+    rate, (*_, changes) = config.optimizer.learning_rate, steps[-1]
+    largest = max(np.abs(update).max() for update, _ in changes[name] if update is not None)
+    worst = max(find_largest_errors(changes, name))
+    print(f"{name}: weights within {worst / rate:.1e} of the rate, batch {len(steps)}")
+    assert largest > 0.05 * rate  # the step was a step
+    assert worst <= UPDATE_TOLERANCE * rate
 
 
 def test_merged_calls_change_nothing(rival, config):
