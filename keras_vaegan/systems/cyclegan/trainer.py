@@ -27,6 +27,7 @@ from keras_vaegan.training.backend import (
     find_own_rows,
     move_averages,
     recompute,
+    take_own_part,
 )
 from keras_vaegan.training.image_pool import ImagePool
 from keras_vaegan.training.schedules import make_schedule
@@ -244,9 +245,10 @@ class CycleGAN(Trainer):
         images = ops.concatenate(parts, axis=0) if len(parts) > 1 else parts[0]
         probability = self.config.losses.view_probability
         if probability:
-            first, total = find_own_rows(parts[0])
+            _, total = find_own_rows(parts[0])
             draws = draw_uniform((VIEW_DRAWS, len(parts), total), seed)
-            draws = draws[:, :, first : first + ops.shape(parts[0])[0]]
+            draws = take_own_part(ops.transpose(draws, (2, 0, 1)), self.num_views)
+            draws = ops.transpose(draws, (1, 2, 0))
             black, _ = VALUE_RANGES[self.config.data.value_range]
             images = draw_view(images, probability, ops.reshape(draws, (VIEW_DRAWS, -1)), black)
         maps = _as_list(discriminator(images, training=True))

@@ -261,12 +261,19 @@ def test_the_discriminators_see_views_of_all_they_judge(eager, batch, seen):
 
 
 def test_a_replica_sees_its_rows_of_the_global_batchs_views(eager, batch, seen, monkeypatch):
-    """Of every part, real and generated, the rows that it holds."""
+    """Of every part, real and generated, its images and their augmented copies."""
+    assert eager.num_views == 2
     eager._judge("target", SEEDS["compare_target"], *batch)
-    monkeypatch.setattr("keras_vaegan.systems.cyclegan.trainer.find_own_rows", lambda x: (2, 4))
-    eager._judge("target", SEEDS["compare_target"], *(part[2:] for part in batch))
+
+    def take_second_half(draws, num_views):
+        return tf.concat([part[len(part) // 2 :] for part in tf.split(draws, num_views)], 0)
+
+    trainer = "keras_vaegan.systems.cyclegan.trainer"
+    monkeypatch.setattr(f"{trainer}.find_own_rows", lambda x: (2, 4))
+    monkeypatch.setattr(f"{trainer}.take_own_part", take_second_half)
+    eager._judge("target", SEEDS["compare_target"], *(part[1::2] for part in batch))
     whole, own = seen
-    np.testing.assert_array_equal(own, np.concatenate([whole[2:4], whole[6:8]]))
+    np.testing.assert_array_equal(own, whole[[1, 3, 5, 7]])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
