@@ -8,7 +8,7 @@ RUN := runs/demo
 .PHONY: demo test coverage lint clean
 .DELETE_ON_ERROR:
 
-# Phantom heads, a small CycleGAN trained on them, and its figures: some five minutes on 2 cores
+# Phantom heads, a small CycleGAN trained on them, and its figures: some six minutes on 2 cores
 # without AVX-512, beside the installation.
 demo: $(VENV)/.installed
 	rm -rf $(PHANTOM) $(RUN)

@@ -77,6 +77,7 @@ MODALITY = ModalityConfig(
     **_RUN,
 )
 COMPARED = (2, 0, 1)  # seeds: in some batches rounding pushes a value over a ReLU's kink
+AGREEMENT = 1e-4  # of weights after a few steps of 1e-3 from batches without one
 WITH_ADAM = ("resnet", "modality")  # whose Adam is compared too: one of each kind of trainer
 TINY = {"vae": VAE, "resnet": RESNET, "rrdbnet": RRDBNET, "modality": MODALITY}
 

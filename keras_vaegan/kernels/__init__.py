@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -14,10 +15,18 @@ __all__ = [
     "call_compiled", "call_shared", "compile_function", "normalize_instances", "pad_by_reflection",
 ]  # fmt: skip
 
-_TENSORFLOW = {"tensorflow": "keras_vaegan.kernels.on_tensorflow"}
-_MODULES = {**_TENSORFLOW, "jax": "keras_vaegan.kernels.on_jax"}
+_MODULES = {
+    "tensorflow": "keras_vaegan.kernels.on_tensorflow",
+    "jax": "keras_vaegan.kernels.on_jax",
+}
 
 pad_by_reflection = plain.pad_by_reflection
+
+
+def _find_form(name: str) -> Callable | None:
+    """A function of the running backend's own module; None where it has none of that name."""
+    module = _MODULES.get(keras.backend.backend())
+    return getattr(importlib.import_module(module), name, None) if module else None
 
 
 def normalize_instances(images, epsilon: float):
@@ -30,10 +39,8 @@ def normalize_instances(images, epsilon: float):
     Returns:
         The same shape and type; statistics are float32 in any precision.
     """
-    module = _TENSORFLOW.get(keras.backend.backend())
-    if module is None:
-        return plain.normalize_instances(images, epsilon)
-    return importlib.import_module(module).normalize_instances(images, epsilon)
+    normalize = _find_form("normalize_instances") or plain.normalize_instances
+    return normalize(images, epsilon)
 
 
 def call_compiled(function, *arguments, **options):
@@ -50,11 +57,11 @@ def call_compiled(function, *arguments, **options):
         The results as NumPy arrays, nested as the function nests them.
     """
     arguments = keras.tree.map_structure(np.asarray, arguments)
-    module = _MODULES.get(keras.backend.backend())
-    if module is None:
+    call = _find_form("call_compiled")
+    if call is None:
         results = function(*keras.tree.map_structure(ops.convert_to_tensor, arguments), **options)
     else:
-        results = importlib.import_module(module).call_compiled(function, arguments, options)
+        results = call(function, arguments, options)
     return keras.tree.map_structure(ops.convert_to_numpy, results)
 
 
@@ -65,20 +72,17 @@ def call_shared(function, *arguments):
 
     Args:
         function: Of tensors, in `keras.ops`; the same object each time.
-        arguments: Tensors. Their types and ranks select the shared form, their sizes do not.
+        arguments: Tensors, nested in tuples. Their types and ranks select the shared form, their
+            sizes do not.
 
     Returns:
         The function's results.
     """
-    module = _TENSORFLOW.get(keras.backend.backend())
-    if module is None:
-        return function(*arguments)
-    return importlib.import_module(module).call_shared(function, arguments)
+    call = _find_form("call_shared")
+    return function(*arguments) if call is None else call(function, arguments)
 
 
 def compile_function(function):
     """A function of arrays, compiled; the weights of networks that it calls must not change."""
-    module = _MODULES.get(keras.backend.backend())
-    return (
-        function if module is None else importlib.import_module(module).compile_function(function)
-    )
+    compiler = _find_form("compile_function")
+    return function if compiler is None else compiler(function)

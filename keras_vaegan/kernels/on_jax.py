@@ -8,7 +8,7 @@ from collections.abc import Callable
 import jax
 from jax import numpy as jnp
 
-_UNCOMPILED: set[tuple] = set()
+_UNCOMPILED: set[tuple] = set()  # functions and options whose results' sizes follow from values
 
 
 def call_compiled(function: Callable, arguments: tuple, options: dict):
@@ -16,12 +16,12 @@ def call_compiled(function: Callable, arguments: tuple, options: dict):
 
     Where the sizes of the results follow from values there is no such program: a plain call.
     """
-    options_key = tuple(options.items())
-    if (function, options_key) not in _UNCOMPILED:
+    key = (function, tuple(options.items()))
+    if key not in _UNCOMPILED:
         try:
-            return _compile(function, options_key)(*arguments)
+            return _compile(*key)(*arguments)
         except jax.errors.JAXTypeError:
-            _UNCOMPILED.add((function, options_key))
+            _UNCOMPILED.add(key)
     return function(*jax.tree.map(jnp.asarray, arguments), **options)
 
 

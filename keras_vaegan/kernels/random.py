@@ -71,15 +71,10 @@ def _word(value: int):
     return ops.convert_to_tensor(np.uint32(value))
 
 
-def _draw_words(first, second, place):
-    """The two words of a stream at each of its places."""
-    return threefry((first, second), (place, ops.zeros_like(place)))
-
-
 def _draw_bits(shape, seed):
     """uint32 tensor of a shape: the stream of a seed, in order."""
     count = math.prod(shape)
     place = ops.cast(ops.arange((count + 1) // 2, dtype="int32"), "uint32")
     seed = ops.cast(seed, "uint32")
-    bits = call_shared(_draw_words, seed[0], seed[1], place)
+    bits = call_shared(threefry, (seed[0], seed[1]), (place, ops.zeros_like(place)))
     return ops.reshape(ops.reshape(ops.stack(bits, axis=-1), (-1,))[:count], shape)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,13 +25,12 @@ GUARD = 1800  # seconds after which something hangs
 LOSSES = 1e-5
 GRADIENTS = 1e-5  # of a variable's own, of most variables
 KINK = 5e-2  # of any: a value at a ReLU's kink may fall to either side of it
-WEIGHTS = 5e-4  # as a root mean square, after four steps of 1e-3; other samples give 1.5e-3
 ADAM = 1e-2  # of the rate, over all weights: Adam blows up rounding where a gradient is all but 0
 
 pytest.importorskip("jax", reason="JAX is not installed")
 
 
-def run_on_jax(*arguments) -> dict:
+def run_on_jax(*arguments) -> Any:
     """Run an action of on_jax.py; what it printed last."""
     done = subprocess.run(
         [sys.executable, str(HERE / "on_jax.py"), *map(str, arguments)],
@@ -103,15 +103,17 @@ def test_a_step_is_tensorflows_and_its_state_goes_back(steps, tiny, family):
         f"{family}: gradients within {', '.join(f'{m:.1e}' for m in medians)} of their own, at "
         f"most {', '.join(f'{m:.1e}' for m in largest)}"
     )
-    assert min(medians) <= GRADIENTS and min(largest) <= KINK
+    agreeing = [m <= GRADIENTS and n <= KINK for m, n in zip(medians, largest, strict=True)]
+    assert any(agreeing)
 
 
 @pytest.mark.slow
-def test_every_way_through_a_run_ends_at_the_same_weights(tmp_path):
-    differences = run_on_jax("runs", tmp_path)
-    print(differences)
-    assert differences["resumed"] == 0
-    assert all(difference <= WEIGHTS for difference in differences.values())
+def test_every_way_through_a_run_ends_at_the_same_weights(tiny, tmp_path):
+    """A resumed run always; programs that round otherwise in a run without a kink."""
+    runs = run_on_jax("runs", tmp_path)
+    print(runs)
+    assert all(differences["resumed"] == 0 for differences in runs)
+    assert max(runs[-1].values()) <= tiny.AGREEMENT
 
 
 @pytest.mark.slow
