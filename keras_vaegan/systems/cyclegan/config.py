@@ -47,6 +47,9 @@ class LossConfig:
         tissue_weight: Weight of the L1, beyond 0.15 on the [0, 1] scale, between a generated CT and
             the "tissue" drawing, deep in slices of the brain, during the whole run. A cycle is as
             happy with white fluid as with dark; this is not.
+        brain_weight: Weight of the L1, beyond 0.15, between a generated MRI and a middle gray where
+            the CT shows brain, during the whole run: fluid may be bright or dark, white matter,
+            which is a little darker in a CT as fluid is, may not follow it.
         structure_weight: Weight of 1 - the correlation of the edges of an input and its
             translation.
         cycle_noise: Standard deviation, on the [0, 1] scale, of the noise added to a translation
@@ -72,6 +75,7 @@ class LossConfig:
     anchor_weight: Weight = 0.0
     anchor_steps: Count = 300
     tissue_weight: Weight = 0.0
+    brain_weight: Weight = 0.0
     structure_weight: Weight = 0.0
     cycle_noise: Weight = 0.02
     discriminator_gradients: Literal["independent", "joint"] = "independent"

@@ -13,7 +13,14 @@ from keras_vaegan.config.base import VALUE_RANGES
 from keras_vaegan.losses.adversarial import adversarial_loss
 from keras_vaegan.losses.latent import kl_loss
 from keras_vaegan.losses.reconstruction import mean_absolute_error, ssim_loss
-from keras_vaegan.losses.start import choose_start, find_background, find_brain, start_share
+from keras_vaegan.losses.start import (
+    MRI_BRAIN,
+    choose_start,
+    find_background,
+    find_brain,
+    find_ct_brain,
+    start_share,
+)
 from keras_vaegan.losses.structure import structure_loss
 from keras_vaegan.losses.terms import LossTerm
 from keras_vaegan.systems.cyclegan.config import CycleGANConfig
@@ -60,7 +67,9 @@ def make_terms(config: CycleGANConfig, step, images: DomainPass) -> dict[str, Lo
     start = start_share(step, losses.anchor_steps) if losses.anchor_weight else 0.0
     free = 1.0 - start  # the start stands alone at first
     terms = _make_free_terms(config, free, images) if images.cycled is not None else {}
-    if losses.background_weight or losses.anchor_weight or losses.tissue_weight:
+    if any(
+        (losses.background_weight, losses.anchor_weight, losses.tissue_weight, losses.brain_weight)
+    ):
         terms |= _make_prior_terms(config, start, images)
     if images.latents:
         share = ops.minimum(1.0, (step + 1) / max(1, losses.kl_warmup_steps))
@@ -86,10 +95,17 @@ def _make_prior_terms(config: CycleGANConfig, start, images: DomainPass) -> dict
         terms["anchor"] = LossTerm(distance, losses.anchor_weight * start)
     if losses.tissue_weight and images.domain == "target":
         ct = drawn["tissue"] if "tissue" in drawn else choose_start(origin, air, "tissue", "target")
-        excess = ops.relu(ops.abs(fake - ct) - TISSUE_TOLERANCE)
-        value = ops.mean(excess * find_brain(origin, air))
+        value = _measure_excess(fake, ct, find_brain(origin, air))
         terms["tissue"] = LossTerm(value, losses.tissue_weight)
+    if losses.brain_weight and images.domain == "source":
+        value = _measure_excess(fake, MRI_BRAIN, find_ct_brain(origin, air))
+        terms["brain"] = LossTerm(value, losses.brain_weight)
     return terms
+
+
+def _measure_excess(fake, drawn, region):
+    """The mean, over whole images, of what differs by more than `TISSUE_TOLERANCE` in a region."""
+    return ops.mean(ops.relu(ops.abs(fake - drawn) - TISSUE_TOLERANCE) * region)
 
 
 def _make_free_terms(config: CycleGANConfig, free, images: DomainPass) -> dict[str, LossTerm]:

@@ -104,6 +104,26 @@ def test_white_fluid_costs_and_dark_does_not():
     assert compute(1.0, "source") is None
 
 
+def test_white_matter_as_bright_as_fluid_costs_and_bright_fluid_does_not():
+    """A CT with a ventricle and a skull, in MRI of several brains and ventricles."""
+    rows, columns = np.mgrid[:96, :96] - 48
+    radius = np.hypot(rows, columns)
+    ct = np.select([radius < 8, radius < 40, radius < 44], [0.3, 0.5, 1.0], 0.0)
+    config = CycleGANConfig(losses=LossConfig(brain_weight=3.0))
+
+    def compute(brain, fluid, domain="source"):
+        mri = np.select([radius < 8, radius < 40], [fluid, brain], 0.0)
+        images = ((2 * x - 1).astype("float32")[None, ..., None] for x in (ct, mri))
+        parts = dict(zip(("origin", "fake"), images, strict=True))
+        return make_terms(config, START, make_pass(domain=domain, **parts)).get("brain")
+
+    assert compute(0.4, 0.9).weight == 3
+    for fluid in (0.0, 0.9):
+        assert float(compute(0.4, fluid).value) == pytest.approx(0, abs=1e-5)
+    assert float(compute(0.9, 0.9).value) > 0.05
+    assert compute(0.9, 0.9, "target") is None
+
+
 def test_without_an_anchor_all_begin_at_once():
     terms = make_terms(CycleGANConfig(), START, make_pass())
     assert (terms["adversarial"].weight, terms["cycle"].weight) == (1, 10)
