@@ -13,9 +13,10 @@ PROGRAM = "keras-vaegan"
 COMMANDS = {
     "prepare": "decode and align a training set once, into one file",
     "train": "train a preset on a folder of images",
-    "translate": "translate images or folders with trained weights",
+    "translate": "translate images or volumes with trained weights",
+    "calibrate": "fit, on pairs, how large the deviation of a run's samples is",
     "synthesize": "generate a missing MRI contrast of a case, NIfTI in, NIfTI out",
-    "enhance": "enlarge images with an RRDBNet",
+    "enhance": "enlarge images or volumes with an RRDBNet",
     "evaluate": "measure a run: cycles, realism, and translation error where truth exists",
     "export": "write trained weights as a TensorFlow SavedModel",
     "convert": "inspect, rebuild and rewrite Keras weight files",

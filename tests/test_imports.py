@@ -21,7 +21,7 @@ HEAVY = ("tensorflow", "keras", "jax", "torch")
 # A part may import itself, the parts of the lines above its own, and what ASIDE names.
 LAYERS = (
     {"__init__", "errors"},
-    {"files", "config"},
+    {"files", "config", "progress"},
     {"kernels", "models", "losses", "data"},
     {"weights", "evaluation", "phantom"},
     {"interop"},

@@ -1,17 +1,36 @@
-"""Translate images: `python -m keras_vaegan.translate --weights RUN --input DIR --output DIR`."""
+"""Translate images or volumes: `keras-vaegan translate --weights RUN --input IN --output OUT`."""
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from keras_vaegan.commands.folders import check_samples, plan_jobs, run_jobs
 from keras_vaegan.commands.shell import CommandOptions, import_backend, run
+from keras_vaegan.commands.volumes import (
+    digest_weights,
+    name_beside,
+    plan_volumes,
+    run_volumes,
+    warn_of_series,
+)
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.registry import open_predictor
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from keras_vaegan.data.volume_files import Derivation, StoredVolume
+    from keras_vaegan.systems.cyclegan.translator import Translator
+    from keras_vaegan.systems.cyclegan.volumes import VolumeTranslation
+
+MODALITIES = {"mri": "MR", "ct": "CT"}
+FOREIGN_SHARE = 0.2  # of what is looked at, above which the input is said to be unlike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,23 +40,36 @@ class TranslateOptions(CommandOptions):
     weights: Path
     """Run folder, folder of published weight files, or one .h5 file."""
     input: Path
-    """Image file or folder of images (PNG, JPEG, TIFF, BMP)."""
+    """Image (PNG, JPEG, TIFF, BMP) or folder of images; NIfTI file or folder of them; folder of a
+    DICOM series."""
     output: Path
-    """File for a file, folder for a folder."""
+    """File for a file, folder for a folder; NIfTI file or new folder for a DICOM series."""
     direction: Literal["mri2ct", "ct2mri"] | None = None
     """Which generator of a folder of weights to use."""
     samples: int = 0
-    """Latent samples to average; also writes their deviation as NAME_std.tiff."""
+    """Latent samples to average; also writes the deviation, of a calibrated run as --deviation."""
+    deviation: bool = False
+    """Also write how large an error to expect where (`calibrate` first), and a picture of it."""
     enhance: Path | None = None
     """RRDBNet weight file: the translation is enlarged by it, 4 times with the published one."""
     resize_back: bool = False
     """With --enhance: bring the result back to the input's size."""
+    range: tuple[float, float] | None = None
+    """Values of a volume that become black and white, in place of the run's CT window or MRI
+    percentiles: for an MRI without scalp, whose brain would be far too bright, the second should
+    be some 2.5 times the brain's."""
+    series: str | None = None
+    """SeriesInstanceUID, of a DICOM folder of several."""
+    anonymize: bool = False
+    """Leave out of a derived DICOM series or NIfTI file what tells the patient and the study."""
 
 
 def translate(options: TranslateOptions) -> int:
-    """Translate one image or a folder of images; size and bit depth stay as they are.
+    """Translate images, whose size and bit depth stay, or volumes, whose grid stays.
 
-    Unreadable images are named and skipped where at least 90 % of the folder is readable.
+    Volumes go axial slice by slice, whatever the order of their axes. CT is taken and given in
+    Hounsfield units, generated MRI runs from 0 to 1000. Unreadable images are named and skipped
+    where at least 90 % of the folder is readable.
 
     Raises:
         InputError: bad weights, input or output, or too many unreadable images.
@@ -45,28 +77,189 @@ def translate(options: TranslateOptions) -> int:
     check_samples(options.samples)
     if options.resize_back and options.enhance is None:
         raise InputError("--resize-back without --enhance: expected both; add --enhance RRDB.h5")
-    if options.samples:
+    jobs = plan_volumes(options.input, options.output)
+    if jobs is not None:
+        return _translate_volumes(options, jobs)
+    given_for_volumes = {
+        "--range": options.range,
+        "--series": options.series,
+        "--anonymize": options.anonymize,
+    }
+    for name, given in given_for_volumes.items():
+        if given:
+            raise InputError(
+                f"{name} with images: expected a NIfTI file or a DICOM folder as --input; drop it"
+            )
+    if options.samples or options.deviation:
         _check_deviation_names(options.input, options.output)
 
     def load() -> Callable:
-        import_backend()
-        translator = open_predictor("translate", options.weights, direction=options.direction)
-        translator.check_samples(options.samples)
+        translator = _open(options)
         enhancer = open_predictor("enhance", options.enhance) if options.enhance else None
+        inspect = _make_inspection(options, translator, ratios)
+
         return lambda image: translator.translate(
-            image, options.samples, enhancer, options.resize_back
+            image, options.samples, enhancer, options.resize_back, inspect
         )
 
+    ratios: list[float] = []
     done, total = run_jobs(options.input, options.output, load, write_answer)
+    _warn_of_foreign(options.input, ratios)
     print(f"translated {done} of {total} images to {options.output}")
     return 0
+
+
+def _open(options: TranslateOptions) -> Translator:
+    """Load the translator, with its error map where a deviation is asked for."""
+    import_backend()
+    from keras_vaegan.evaluation.uncertainty import read_calibration
+
+    translator = open_predictor("translate", options.weights, direction=options.direction)
+    translator.check_samples(options.samples)
+    if options.deviation or options.samples:
+        translator.error_map = read_calibration(options.weights, translator.direction)
+    if options.deviation and translator.error_map is None and not options.samples:
+        raise InputError(
+            f"--deviation with {options.weights}, which was never calibrated: expected --samples "
+            "too, or a run that `calibrate` was run on; add --samples 8"
+        )
+    return translator
+
+
+def _translate_volumes(options: TranslateOptions, jobs: list[tuple[Path, Path]]) -> int:
+    """Translate NIfTI files or a DICOM series."""
+    if options.range is not None and not options.range[0] < options.range[1]:
+        raise InputError(f"--range {options.range}: expected two rising values, such as 0 1200")
+    if options.enhance is not None:
+        raise InputError(
+            "--enhance with a volume: expected images; translate first, then run `enhance` on "
+            "the result"
+        )
+
+    def load() -> Callable:
+        translator = _open(options)
+        if translator.direction is None:
+            raise InputError(
+                f"{options.weights} tells no direction: expected --direction mri2ct or ct2mri for "
+                "a volume, whose unit depends on it; add it"
+            )
+        return partial(_translate_volume, options, translator)
+
+    run_volumes(jobs, options.series, load)
+    return 0
+
+
+def _translate_volume(
+    options: TranslateOptions,
+    translator: Translator,
+    stored: StoredVolume,
+    target: Path,
+) -> None:
+    """Translate one volume and write what belongs to it."""
+    from keras_vaegan import __version__
+    from keras_vaegan.data.volume_files import Derivation, write_like
+    from keras_vaegan.progress import show_progress
+    from keras_vaegan.systems.cyclegan.volumes import OTHER, translate_volume
+
+    assert translator.direction is not None
+    domain = translator.direction[: translator.direction.index("2")]
+    to = OTHER[domain]
+    warn_of_series(stored, MODALITIES[domain])
+    result = translate_volume(
+        translator,
+        stored.volume,
+        domain,
+        options.samples,
+        limits=options.range,
+        progress=show_progress,
+    )
+    made = Derivation(
+        MODALITIES[to],
+        f"synthetic {to.upper()}",
+        f"Synthetic {to.upper()} generated from {domain.upper()} by keras_vaegan {__version__}, "
+        f"weights {digest_weights(options.weights, translator.direction)}; not acquired, not for "
+        "diagnosis",
+        window=translator.data.ct_window if to == "ct" else None,
+        anonymize=options.anonymize,
+    )
+    write_like(target, result.values, stored, made)
+    if result.deviation is not None:
+        _write_deviation(target, result, stored, made)
+    flicker = result.figures["flicker"]
+    told = "not measured" if flicker is None else f"{flicker:.2f} times the input's"
+    print(f"translated {stored.path} to {target}: variation from slice to slice {told}")
+    ratios: list[float] = []
+    inspect = _make_inspection(options, translator, ratios)
+    if inspect is not None and result.squares is not None:
+        inspect(result.squares)
+    _warn_of_foreign(stored.path, ratios)
+
+
+def _write_deviation(
+    target: Path,
+    result: VolumeTranslation,
+    stored: StoredVolume,
+    made: Derivation,
+) -> None:
+    """Write a volume's deviation beside its translation, and a picture of both."""
+    from keras_vaegan.data.image import write_image
+    from keras_vaegan.data.planes import cut_middle
+    from keras_vaegan.data.volume import Volume
+    from keras_vaegan.data.volume_files import write_like
+    from keras_vaegan.evaluation.overlay import draw_uncertainty
+
+    assert result.deviation is not None
+    deviation = result.deviation
+    told = dataclasses.replace(
+        made,
+        title=f"{made.title}, standard deviation",
+        text=f"Expected standard deviation of the error of: {made.text}",
+        window=None,
+    )
+    write_like(name_beside(target, "std"), deviation, stored, told)
+    panels = [
+        (picture, spread, aspect)
+        for (picture, aspect), (spread, _) in zip(
+            *(cut_middle(Volume(v, stored.volume.affine)) for v in (result.values, deviation)),
+            strict=True,
+        )
+    ]
+    unit = "HU" if made.modality == "CT" else "of 1000"
+    write_image(name_beside(target, "std", ".png"), draw_uncertainty(panels, unit))
+
+
+def _make_inspection(
+    options: TranslateOptions, translator: Translator, ratios: list[float]
+) -> Callable[[np.ndarray], None] | None:
+    """A function that adds to `ratios` how unlike the training images squares are; None where
+    neither the run nor the direction tells."""
+    from keras_vaegan.evaluation.domain import read_statistics
+
+    if translator.direction is None:
+        return None
+    statistics = read_statistics(options.weights, translator.direction.split("2")[0])
+    if statistics is None:
+        return None
+    return lambda squares: ratios.extend(statistics.measure(squares).tolist())
+
+
+def _warn_of_foreign(source: Path, ratios: list[float]) -> None:
+    """Warn of an input much of which is unlike what the network was trained on."""
+    share = sum(ratio > 1 for ratio in ratios) / max(len(ratios), 1)
+    if share > FOREIGN_SHARE:
+        print(
+            f"warning: {source}: {share:.0%} of it is unlike what the network was trained on; "
+            "check --direction and the input",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _check_deviation_names(source: Path, destination: Path) -> None:
     """Refuse two outputs of one name, where a.png and a.jpg would both write a_std.tiff."""
     outputs: dict[Path, Path] = {}
     for path, target in plan_jobs(source, destination):
-        for output in (target, _name_deviation(target)):
+        for output in (target, _name_deviation(target), _name_picture(target)):
             other = outputs.setdefault(output, path)
             if other != path:
                 raise InputError(
@@ -80,8 +273,14 @@ def _name_deviation(target: Path) -> Path:
     return target.with_name(f"{target.stem}_std.tiff")
 
 
+def _name_picture(target: Path) -> Path:
+    """Where the picture of it goes."""
+    return target.with_name(f"{target.stem}_std.png")
+
+
 def write_answer(destination: Path, translation: Any, deviation: Any = None) -> None:
-    """Write a translation, and its samples' deviation to NAME_std.tiff (float32, [0, 1] scale).
+    """Write a translation, and its samples' deviation: NAME_std.tiff (float32, [0, 1] scale), and
+    as a picture NAME_std.png.
 
     Raises:
         InputError: a file cannot be written.
@@ -89,8 +288,15 @@ def write_answer(destination: Path, translation: Any, deviation: Any = None) -> 
     from keras_vaegan.data.image import write_image
 
     write_image(destination, translation)
-    if deviation is not None:
-        write_image(_name_deviation(destination), deviation)
+    if deviation is None:
+        return
+    from keras_vaegan.evaluation.overlay import draw_uncertainty
+
+    write_image(_name_deviation(destination), deviation)
+    gray = translation if translation.ndim == 2 else translation.mean(axis=-1)
+    factor = gray.shape[0] // deviation.shape[0]
+    panel = (gray[::factor, ::factor], deviation, 1.0)
+    write_image(_name_picture(destination), draw_uncertainty([panel], "of 1"))
 
 
 main = partial(run, translate, prog="python -m keras_vaegan.translate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -30,6 +31,10 @@ class DataConfig:
         align: "head" crops to the head's bounding box and scales it to a common size first.
         value_range: "tanh" for [-1, 1], "sigmoid" for [0, 1].
         validation_images: Training images per domain held back for validation.
+        ct_window: Level and width in Hounsfield units of the window that a CT volume is brought
+            to [0, 1] by, and that generated CT returns by. Training images come in their own
+            window: it should be theirs.
+        mri_percentiles: Percentiles of an MRI volume's values that become 0 and 1.
     """
 
     image_size: Side = 256
@@ -38,6 +43,16 @@ class DataConfig:
     align: Literal["none", "head"] = "none"
     value_range: Literal["tanh", "sigmoid"] = "tanh"
     validation_images: Count = 32
+    ct_window: tuple[float, float] = (40.0, 80.0)
+    mri_percentiles: tuple[float, float] = (0.5, 99.5)
+
+    def __post_init__(self) -> None:
+        level, width = self.ct_window
+        window = math.isfinite(level) and 0 < width < math.inf
+        require(window, "ct_window", self.ct_window, "a level and a positive width in HU")
+        low, high = self.mri_percentiles
+        rising = 0 <= low < high <= 100
+        require(rising, "mri_percentiles", self.mri_percentiles, "two rising percentages")
 
 
 @frozen_config

@@ -88,8 +88,8 @@ def find_ct_brain(unit, air):
 
 
 def _compare_with_level(unit, air) -> tuple:
-    """(relative, deep, average) of images: intensities against their mean deep in the head, as -1 to
-    1; where that is; and the mean of anything there."""
+    """(relative, deep, average) of images: intensities against their mean deep in the head, as -1
+    to 1; where that is; and the mean of anything there."""
     deep = (1 - air) * (1 - _find_shell(air))
     count = ops.sum(deep, axis=(1, 2, 3), keepdims=True) + 1.0
 

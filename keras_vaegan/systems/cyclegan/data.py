@@ -11,10 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_vaegan.config.base import VALUE_RANGES
-from keras_vaegan.data.folders import TRAIN_FOLDERS, find_image_root, hold_back
+from keras_vaegan.data.folders import TRAIN_FOLDERS, find_image_root, hold_back, spread
 from keras_vaegan.data.image import image_to_unit, list_images
 from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.alarms import Alarm
+from keras_vaegan.evaluation.domain import (
+    STATISTICS_FILE,
+    DomainStatistics,
+    shrink_images,
+    write_statistics,
+)
 from keras_vaegan.systems.cyclegan.config import CycleGANConfig
 from keras_vaegan.systems.cyclegan.evaluation import draw_translation_grid, evaluate_translation
 from keras_vaegan.systems.cyclegan.images import UnpairedSampler, load_images
@@ -29,6 +35,8 @@ if TYPE_CHECKING:
 
 SAMPLE_ROWS = 3
 BATCH = 8  # images a forward pass of a validation
+FEWEST_TOLD = 30  # images that tell what a domain is like
+MOST_TOLD = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +83,14 @@ class TrainingImages(TrainingData):
             print(f"\n{Alarm(**alarm)}", file=sys.stderr, flush=True)
         return Validation(row, draw_translation_grid(result, SAMPLE_ROWS))
 
+    def write_records(self, out: Path) -> None:
+        """Write what both domains are like, which `translate` warns by, unless it is there."""
+        few = min(map(len, self.sampler.domains)) < FEWEST_TOLD
+        if few or (Path(out) / STATISTICS_FILE).is_file():
+            return
+        mri, ct = map(_fit_statistics, self.sampler.domains)
+        write_statistics(out, {"mri": mri, "ct": ct})
+
 
 def load_training_images(config: CycleGANConfig, data: Path) -> TrainingImages:
     """Read trainA (CT) and trainB (MRI), hold some of each back: `System.load_data`."""
@@ -106,6 +122,13 @@ def _read_sets(config: CycleGANConfig, data: Path) -> dict[str, np.ndarray]:
         return read_prepared(data, config.data)
     root = find_image_root(data)
     return {name: load_images(list_images(root / name), config.data)[0] for name in TRAIN_FOLDERS}
+
+
+def _fit_statistics(images: np.ndarray) -> DomainStatistics:
+    """(N, S, S, C) integers -> what their domain is like; one at a time in float32."""
+    chosen = spread(range(len(images)), MOST_TOLD)
+    small = [shrink_images(image_to_unit(images[i : i + 1])) for i in chosen]
+    return DomainStatistics.fit(np.concatenate(small))
 
 
 def _translate(trainer: CycleGAN, network: keras.Model, images: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from keras_vaegan.data.preparation import (
     unit_to_images,
 )
 from keras_vaegan.interop.keras_h5.load import Network
+from keras_vaegan.kernels.random import draw_standard_normal
 from keras_vaegan.systems.cyclegan.translator import Translator
 from keras_vaegan.systems.graph import (
     IMAGES,
@@ -49,7 +50,6 @@ class TranslationModule(tf.Module):
         # Without a latent the batches are free: of one, since instance normalisation is quickest
         # where the graph knows the count.
         self.batch_size = translator.batch_size if translator.latent else 1
-        self.drawn = tf.Variable(0, trainable=False, dtype=tf.int64)
         unit = tf.TensorSpec(IMAGES, tf.float32)
         # One trace each for all types of images.
         self._translate_traced = graph_function(self._translate_unit, [unit])
@@ -98,13 +98,20 @@ class TranslationModule(tf.Module):
     def _sample_unit(self, unit, samples):
         """(N, H, W, C) in [0, 1] -> mean of the samples, and their deviation (N, H, W, 1)."""
         squares, placement = place_images(unit, self.data)
+        translator, latent = self.translator, self.translator.latent
+        assert latent is not None
+        shape = latent.encoder.outputs[0].shape[1:]
 
-        def draw(batch):
-            seed = tf.stack([0, self.drawn.assign_add(1) - 1])
-            return self.translator.run(batch, tf.cast(seed, tf.int64))
+        def draw(seed):
+            return draw_standard_normal(shape, seed)
+
+        numbers = tf.range(samples)
+        seeds = tf.stack([tf.zeros_like(numbers), numbers], axis=-1)
+        noise = tf.map_fn(draw, seeds, fn_output_signature=tf.TensorSpec(shape, tf.float32))
 
         def summarise(square):
-            generated = self._run_batches(draw, tf.repeat(square[None], samples, axis=0))
+            encoded = translator.encode(square[None])
+            generated = self._run_batches(lambda part: translator.decode(encoded, part), noise)
             deviation = tf.reduce_mean(tf.math.reduce_std(generated, axis=0), -1, keepdims=True)
             return tf.concat([tf.reduce_mean(generated, axis=0), deviation], axis=-1)
 
@@ -118,10 +125,11 @@ class TranslationModule(tf.Module):
         mean = match_channels(placement.restore(both[..., :-1]), tf.shape(unit)[3])
         return mean, placement.restore(both[..., -1:])
 
-    def _run_batches(self, run, squares):
-        """Squares in [0, 1] through the generator, `batch_size` at a time."""
-        shape = (*squares.shape[1:3], self.translator.generator.output_shape[-1])
-        return map_batches(run, squares, self.batch_size, shape)
+    def _run_batches(self, run, inputs):
+        """Squares of whatever `run` makes them from, `batch_size` at a time."""
+        side = self.data.image_size
+        shape = (side, side, self.translator.generator.output_shape[-1])
+        return map_batches(run, inputs, self.batch_size, shape)
 
 
 def open_translation(network: Network) -> Exportable:

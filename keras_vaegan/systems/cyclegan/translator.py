@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,11 +16,14 @@ from keras_vaegan.data.folders import SMALLEST_SIDE
 from keras_vaegan.data.image import find_limits
 from keras_vaegan.data.preparation import Placement, prepare_images, restore_images
 from keras_vaegan.errors import InputError
+from keras_vaegan.evaluation.error_map import ErrorMap, describe_pixels
 from keras_vaegan.interop.keras_h5.load import Network, check_generator, load_network
 from keras_vaegan.kernels import call_compiled, compile_function
+from keras_vaegan.kernels.random import draw_standard_normal
 from keras_vaegan.models.latent import find_latent_model
+from keras_vaegan.models.layers import reparameterize
 from keras_vaegan.systems.cyclegan.system import CycleGANSystem
-from keras_vaegan.weights.names import find_weight_file
+from keras_vaegan.weights.names import GENERATOR_FILES, find_weight_file
 
 DEFAULT_SIDE = 256
 
@@ -40,17 +44,26 @@ class Translator:
         generator: Model (N, S, S, C) -> (N, S, S, C) in `data`'s value range.
         data: How images are prepared; by default plain padding to the model's own size.
         batch_size: Images per forward pass.
+        direction: "mri2ct" or "ct2mri", where it is known.
+        error_map: What tells the deviation of its errors, as `read_calibration` gives it; without
+            it, its samples' does.
     """
 
     def __init__(
-        self, generator: keras.Model, data: DataConfig | None = None, batch_size: int = 8
+        self,
+        generator: keras.Model,
+        data: DataConfig | None = None,
+        batch_size: int = 8,
+        direction: str | None = None,
+        error_map: ErrorMap | None = None,
     ) -> None:
         _, size, _, channels = generator.input_shape
         self.generator, self.latent = generator, find_latent_model(generator)
         self.data = data or DataConfig(image_size=size, channels=channels)
-        self.batch_size = batch_size
+        self.batch_size, self.direction, self.error_map = batch_size, direction, error_map
         self._run = compile_function(self.run)
-        self._drawn = 0
+        self._encode = compile_function(self.encode)
+        self._decode = compile_function(self.decode)
 
     @classmethod
     def load(cls, path: str | Path, direction: str | None = None) -> Translator:
@@ -58,15 +71,16 @@ class Translator:
 
         Args:
             path: Run folder or weight file.
-            direction: "mri2ct" or "ct2mri"; needed for a folder.
+            direction: "mri2ct" or "ct2mri"; needed for a folder. A published file name tells its
+                own.
 
         Raises:
             InputError: no weights there, or they tell no architecture.
         """
-        return cls.from_network(load_network(find_weight_file(path, direction)))
+        return cls.from_network(load_network(find_weight_file(path, direction)), direction)
 
     @classmethod
-    def from_network(cls, network: Network) -> Translator:
+    def from_network(cls, network: Network, direction: str | None = None) -> Translator:
         """Take a network as its weight file tells it; a full model of other code translates too.
 
         Raises:
@@ -78,46 +92,126 @@ class Translator:
         data = network.data
         if not isinstance(data, DataConfig):
             data = _assume_data(network.model, network.config)
-        return cls(network.model, data)
+        told = {name: role for role, name in GENERATOR_FILES.items()}
+        return cls(network.model, data, direction=told.get(network.file.name, direction))
 
-    def run(self, squares: Any, seed: Any = None) -> Any:
-        """Pass squares through the network, in `keras.ops`.
+    def run(self, squares: Any) -> Any:
+        """Pass squares through the network by the latent's mean, in `keras.ops`.
 
         Args:
             squares: (N, S, S, C) float32 in [0, 1].
-            seed: (2,) integers to draw the latent by; None takes its mean.
 
         Returns:
             (N, S, S, C) float32 in [0, 1].
         """
-        low, high = VALUE_RANGES[self.data.value_range]
-        inputs = squares * (high - low) + low
-        if seed is None:
-            outputs = self.generator(inputs, training=False)
-        else:
-            assert self.latent is not None
-            outputs = self.latent.sample(inputs, seed)
-        return ops.clip((ops.cast(outputs, "float32") - low) / (high - low), 0.0, 1.0)
+        return self._to_unit(self.generator(self._to_range(squares), training=False))
 
-    def translate_batch(self, images: np.ndarray, sample: bool = False) -> np.ndarray:
-        """Translate prepared images.
+    def encode(self, squares: Any) -> tuple:
+        """Squares (N, S, S, C) in [0, 1] -> their latent and skips, for `decode`."""
+        assert self.latent is not None
+        return self.latent.encode(self._to_range(squares))
+
+    def decode(self, encoded: tuple, noise: Any) -> Any:
+        """Draw translations, in `keras.ops`.
+
+        Args:
+            encoded: Of `encode`, for N images.
+            noise: (N, ...) standard normal, one drawing an image; (1, ...) is shared by all, and
+                (K, ...) of one image gives K drawings.
+
+        Returns:
+            (N or K, S, S, C) float32 in [0, 1].
+        """
+        assert self.latent is not None
+        z_mean, z_log_var, skips = encoded
+        z = reparameterize(z_mean, z_log_var, noise)
+        count = ops.shape(z)[0]
+        skips = [ops.broadcast_to(skip, (count, *ops.shape(skip)[1:])) for skip in skips]
+        return self._to_unit(self.latent.decode(z, skips))
+
+    def draw_noise(self, samples: int, seed: int = 0) -> np.ndarray:
+        """(samples, ...) float32 for `decode`; equal seeds give equal noise."""
+        assert self.latent is not None
+        shape = self.latent.encoder.outputs[0].shape[1:]
+        draws = [draw_standard_normal(shape, (seed, number)) for number in range(samples)]
+        return np.stack([ops.convert_to_numpy(noise) for noise in draws])
+
+    def translate_batch(self, images: np.ndarray) -> np.ndarray:
+        """Translate prepared images by the latent's mean.
 
         Args:
             images: (N, S, S, C) float32 in [0, 1].
-            sample: Draw the latent instead of taking its mean; each pass draws anew.
 
         Returns:
             (N, S, S, C) float32 in [0, 1].
         """
-        outputs = []
-        for start in range(0, len(images), self.batch_size):
-            batch = ops.convert_to_tensor(images[start : start + self.batch_size])
-            seed = None
-            if sample:
-                seed = ops.convert_to_tensor(np.array([0, self._drawn], "int64"))
-                self._drawn += 1
-            outputs.append(ops.convert_to_numpy(self._run(batch, seed)))
-        return np.concatenate(outputs)
+        return np.concatenate([
+            ops.convert_to_numpy(self._run(ops.convert_to_tensor(part)))
+            for part in self._split(images)
+        ])  # fmt: skip
+
+    def draw_batch(self, images: np.ndarray, samples: int, seed: int = 0) -> Iterator[np.ndarray]:
+        """Translate prepared images by drawn latents; every image has the same noise.
+
+        Each image is encoded once.
+
+        Args:
+            images: (N, S, S, C) float32 in [0, 1].
+            samples: Latents to draw.
+            seed: Of the noise.
+
+        Yields:
+            `samples` times (N, S, S, C) float32 in [0, 1].
+        """
+        encoded = [self._encode(ops.convert_to_tensor(part)) for part in self._split(images)]
+        for noise in self.draw_noise(samples, seed)[:, None]:
+            drawn = [self._decode(part, ops.convert_to_tensor(noise)) for part in encoded]
+            yield np.concatenate([ops.convert_to_numpy(part) for part in drawn])
+
+    def draw_one(self, image: np.ndarray, samples: int, seed: int = 0) -> np.ndarray:
+        """`draw_batch` of one image (1, S, S, C), several drawings a pass: (samples, S, S, C).
+
+        Without samples, once by the latent's mean: (1, S, S, C).
+        """
+        if not samples:
+            return self.translate_batch(image)
+        encoded = self._encode(ops.convert_to_tensor(image))
+        noise = self._split(self.draw_noise(samples, seed))
+        drawn = [self._decode(encoded, ops.convert_to_tensor(part)) for part in noise]
+        return np.concatenate([ops.convert_to_numpy(part) for part in drawn])
+
+    def tell_deviation(self, inputs: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> Any:
+        """The standard deviation to expect of translations' errors.
+
+        Args:
+            inputs: (N, S, S, C) squares in [0, 1].
+            mean: (N, S, S, C), or (S, S, C) of one: the samples' mean, or the translation.
+            spread: Of the same shape: the samples' deviation, 0 without samples.
+
+        Returns:
+            (N, S, S, 1) float32: the error map's where there is one, else the samples'.
+        """
+        gray = (part.reshape(inputs.shape[:3] + (-1,)).mean(axis=-1) for part in (mean, spread))
+        mean, spread = gray
+        if self.error_map is not None:
+            told = describe_pixels(inputs.mean(axis=-1), mean, spread)
+            spread = self.error_map.predict(told)
+        return spread[..., None]
+
+    def _split(self, arrays: np.ndarray) -> list[np.ndarray]:
+        """Batches of what the network sees in one pass."""
+        size = self.batch_size
+        return [arrays[start : start + size] for start in range(0, len(arrays), size)]
+
+    def _to_range(self, unit: Any) -> Any:
+        """[0, 1] -> the network's value range."""
+        low, high = VALUE_RANGES[self.data.value_range]
+        return unit * (high - low) + low
+
+    def _to_unit(self, outputs: Any) -> Any:
+        """The network's value range -> [0, 1], clipped."""
+        low, high = VALUE_RANGES[self.data.value_range]
+        return ops.clip((ops.cast(outputs, "float32") - low) / (high - low), 0.0, 1.0)
 
     def check_samples(self, samples: int) -> None:
         """Refuse to sample a network without a latent.
@@ -137,6 +231,7 @@ class Translator:
         samples: int = 0,
         enhancer: SupportsEnlarging | None = None,
         resize_back: bool = False,
+        inspect: Callable[[np.ndarray], None] | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Translate one image of any size.
 
@@ -147,11 +242,12 @@ class Translator:
             enhancer: Enlarges the network's own result before it returns to the image's frame,
                 which becomes `enhancer.scale` times as large.
             resize_back: Keep the image's frame at its size all the same.
+            inspect: Called with the network's input square, (1, S, S, C) float32 in [0, 1].
 
         Returns:
             (translation, deviation): the translation, or the samples' mean, with the input's
             shape (times the scale) and dtype, and the samples' standard deviation as (H, W)
-            float32 on the [0, 1] scale (None without samples), never enlarged.
+            float32 on the [0, 1] scale, never enlarged (None without samples and error map).
 
         Raises:
             InputError: no image, one smaller than 16 pixels a side, or not finite; or samples of
@@ -160,8 +256,9 @@ class Translator:
         self.check_samples(samples)
         batch = _as_batch(image)
         squares, placement, limits = call_compiled(prepare_images, batch, data=self.data)
-        squares = np.repeat(squares, max(1, samples), axis=0)
-        outputs = self.translate_batch(squares, sample=samples > 0)
+        if inspect is not None:
+            inspect(squares)
+        outputs = self.draw_one(squares, samples) if samples else self.translate_batch(squares)
         mean, frame = outputs.mean(axis=0, keepdims=True), placement
         if enhancer is not None:
             mean = enhancer.enhance_unit(mean)
@@ -169,9 +266,9 @@ class Translator:
         channels, dtype = batch.shape[-1], batch.dtype.name
         generated = call_compiled(restore_images, mean, frame, limits, channels, dtype=dtype)[0]
         translation = generated.reshape(*generated.shape[:2], *image.shape[2:])
-        if not samples:
+        if not samples and self.error_map is None:
             return translation, None
-        deviation = outputs.std(axis=0).mean(axis=-1)[None, ..., None]
+        deviation = self.tell_deviation(squares, outputs.mean(axis=0), outputs.std(axis=0))
         return translation, call_compiled(Placement.restore, placement, deviation)[0, ..., 0]
 
 

@@ -89,12 +89,19 @@ class Enhancer:
             overlap = min(DEFAULT_OVERLAP, tile // 8 // GRAIN * GRAIN) if tile else 0
         return cls(network.model, config.scale, tile, overlap)
 
-    def enhance(self, image: np.ndarray, resize_back: bool = False) -> np.ndarray:
+    def enhance(
+        self,
+        image: np.ndarray,
+        resize_back: bool = False,
+        limits: tuple[float, float] | None = None,
+    ) -> np.ndarray:
         """Enlarge one image; its channels pass the network as in `run_channels`.
 
         Args:
             image: (H, W) or (H, W, 3), uint8, uint16 or float32 (mapped by its own range).
             resize_back: Average the enlargement down to the image's own size.
+            limits: Values that the network shall see as 0 and 1, beyond which is clipped; by
+                default those of the image's type, or of a float image itself.
 
         Returns:
             (H * scale, W * scale[, 3]), or the image's own shape, in its dtype.
@@ -107,7 +114,7 @@ class Enhancer:
         factor = 1 if resize_back else self.scale
         shape = (image.shape[0] * factor, image.shape[1] * factor, *image.shape[2:])
         result = np.empty(shape, image.dtype)
-        limits = find_limits(image)
+        limits = limits or find_limits(image)
         for top, band in self._enhance_bands(image, limits):
             if resize_back and self.scale > 1:
                 band = _average_blocks(band, self.scale)

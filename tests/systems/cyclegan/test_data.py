@@ -11,7 +11,8 @@ from keras_vaegan.config.data import DataConfig
 from keras_vaegan.data.folders import find_image_root
 from keras_vaegan.data.image import list_images, write_image
 from keras_vaegan.errors import InputError
-from keras_vaegan.systems.cyclegan.data import flatten_metrics
+from keras_vaegan.evaluation.domain import STATISTICS_FILE, DomainStatistics, read_statistics
+from keras_vaegan.systems.cyclegan.data import TrainingImages, flatten_metrics
 from keras_vaegan.systems.cyclegan.images import UnpairedSampler, load_images, load_test_sets
 
 GRAY = DataConfig(image_size=32, channels=1)
@@ -214,3 +215,35 @@ def test_best_by_chooses_the_score():
     assert flatten_metrics(translation)["val_score"] == pytest.approx(0.5)
     unknown = make_metrics(0.8, 0.7, None)
     assert flatten_metrics(unknown)["val_score"] == pytest.approx(-0.3)
+
+
+def make_training_images(count, dtype="uint8"):
+    """A run's data: MRI of dim noise and CT of bright noise, 16x16x3."""
+    random, top = np.random.default_rng(0), np.iinfo(dtype).max
+    mri, ct = (
+        random.integers(low * top // 4, (low + 2) * top // 4, (count, 16, 16, 3)).astype(dtype)
+        for low in (0, 2)
+    )
+    sampler = UnpairedSampler(mri, ct, 2, 0, GRAY)
+    held = np.zeros((0, 16, 16, 3), "float32")
+    return TrainingImages(one_pass=1, description="", sampler=sampler, held_mri=held, held_ct=held)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_run_records_what_its_domains_are_like(tmp_path, dtype):
+    data = make_training_images(30, dtype)
+    data.write_records(tmp_path)
+    for domain, images in zip(("mri", "ct"), data.sampler.domains, strict=True):
+        units = (images / np.iinfo(dtype).max).astype("float32")
+        found, expected = read_statistics(tmp_path, domain), DomainStatistics.fit(units)
+        assert found.count == 30
+        np.testing.assert_allclose(found.centre, expected.centre, atol=1e-4)
+        assert (found.measure(units) < 1.2).all() and (found.measure(1 - units) > 1).all()
+
+
+def test_records_are_kept_on_a_resume_and_left_out_for_few_images(tmp_path):
+    (tmp_path / STATISTICS_FILE).write_text("earlier")
+    make_training_images(30).write_records(tmp_path)
+    assert (tmp_path / STATISTICS_FILE).read_text() == "earlier"
+    make_training_images(29).write_records(tmp_path / "few")
+    assert not (tmp_path / "few").exists()

@@ -1,0 +1,104 @@
+"""A volume in, a volume out: what `translate` and `enhance` share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_vaegan.errors import InputError
+
+if TYPE_CHECKING:
+    from keras_vaegan.data.volume_files import StoredVolume
+
+
+def plan_volumes(source: Path, destination: Path) -> list[tuple[Path, Path]] | None:
+    """Pair every input volume with its output; None where the input is no volume.
+
+    Raises:
+        InputError: an output that is no place for a volume, or for images.
+    """
+    from keras_vaegan.data.volume_files import find_volumes, is_nifti_name, plan_output
+
+    volumes = find_volumes(source)
+    if volumes is None:
+        if not source.exists():
+            raise InputError(
+                f"--input {source} does not exist: expected an image, a NIfTI file or a folder; "
+                "check the path"
+            )
+        if is_nifti_name(destination):
+            raise InputError(
+                f"--output {destination}: expected an image's name or a folder, as --input "
+                f"{source} holds images, which have no place in space; rename it"
+            )
+        return None
+    several = source.is_dir() and volumes != [source]
+    if several and (is_nifti_name(destination) or destination.is_file()):
+        raise InputError(
+            f"--output {destination}: expected a folder, as --input {source} is one of NIfTI "
+            "files; rename it"
+        )
+    return [(path, plan_output(path, destination, several)) for path in volumes]
+
+
+def run_volumes(jobs: list[tuple[Path, Path]], series: str | None, load: Callable) -> None:
+    """Process volumes one after the other.
+
+    Args:
+        jobs: Of `plan_volumes`.
+        series: SeriesInstanceUID of a folder of several.
+        load: Called once the first volume is read; gives the function (volume, output).
+
+    Raises:
+        InputError: a volume or an output that cannot be used, by its name.
+    """
+    from keras_vaegan.data.volume_files import read_volume
+
+    process = None
+    for path, target in jobs:
+        stored = read_volume(path, series)
+        for note in stored.notes:
+            print(f"note: {path}: {note}", file=sys.stderr, flush=True)
+        process = process or load()
+        try:
+            process(stored, target)
+        except InputError as error:
+            if str(path) in str(error):
+                raise
+            raise InputError(f"{path}: {error}") from error
+
+
+def name_beside(target: Path, ending: str, suffix: str | None = None) -> Path:
+    """NAME.nii.gz -> NAME_ENDING.nii.gz (or another suffix); a folder's name gets the ending."""
+    from keras_vaegan.data.volume_files import is_nifti_name
+
+    if not is_nifti_name(target):
+        return target.with_name(f"{target.name}_{ending}{suffix or ''}")
+    stem = target.name[: target.name.lower().rindex(".nii")]
+    return target.with_name(f"{stem}_{ending}{suffix or target.name[len(stem) :]}")
+
+
+def digest_weights(weights: Path, direction: str | None = None) -> str:
+    """The first 12 digits of the SHA-256 of the weight file that a path means."""
+    import hashlib
+
+    from keras_vaegan.weights.names import RRDBNET_FILE, find_weight_file
+
+    name = None if direction else RRDBNET_FILE
+    return hashlib.sha256(find_weight_file(weights, direction, name).read_bytes()).hexdigest()[:12]
+
+
+def warn_of_series(stored: StoredVolume, modality: str) -> None:
+    """Say where a series calls itself another modality than the network is for."""
+    if stored.dicom is None:
+        return
+    told = str(stored.dicom[0].get("Modality", ""))
+    if told and told != modality:
+        print(
+            f"warning: {stored.path} says it is {told}: expected {modality} for this network; "
+            "check --direction",
+            file=sys.stderr,
+            flush=True,
+        )
