@@ -119,6 +119,12 @@ def tiny():
 
 
 @pytest.fixture(scope="session")
+def volumes():
+    """Drawn heads and DICOM series of them, `tests/volumes.py`."""
+    return load_module("volumes.py")
+
+
+@pytest.fixture(scope="session")
 def compiled_trainers():
     """Trainers of the tiny configs with their first states, by family; see `compiled_trainer`."""
     return {}

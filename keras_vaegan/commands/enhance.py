@@ -96,7 +96,8 @@ def _enhance_volume(
             f"a series of {modality or 'no modality'}: expected CT or MR for a DICOM folder; "
             "give --output a name ending in .nii.gz"
         )
-    if not is_nifti_name(target) and find_plane_axes(stored.volume) != [0, 1]:
+    enlarges = not (is_nifti_name(target) or options.resize_back)
+    if enlarges and find_plane_axes(stored.volume) != [0, 1]:
         raise InputError(
             "a series whose images are not axial: expected axial ones for a DICOM folder; give "
             "--output a name ending in .nii.gz"
@@ -105,7 +106,7 @@ def _enhance_volume(
     scale = 1 if options.resize_back else enhancer.scale
     made = Derivation(
         modality,
-        f"super-resolution {scale}x",
+        f"super-resolution {enhancer.scale}x",
         f"Enlarged {enhancer.scale} times in its plane by keras_vaegan {__version__}, "
         f"weights {digest_weights(options.weights)}; detail is synthetic, not for diagnosis",
         scale=scale,

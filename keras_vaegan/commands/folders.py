@@ -27,11 +27,12 @@ def run_jobs(source: Path, destination: Path, load: Callable, write: Callable) -
     """
     from keras_vaegan.data.folders import READABLE_SHARE
     from keras_vaegan.data.image import read_image
+    from keras_vaegan.progress import show_progress
 
     jobs = plan_jobs(source, destination)
     process = load()
     failures = []
-    for path, target in jobs:
+    for path, target in show_progress(jobs, "images"):
         try:
             results = process(read_image(path))
         except InputError as error:

@@ -94,12 +94,12 @@ def translate(options: TranslateOptions) -> int:
         _check_deviation_names(options.input, options.output)
 
     def load() -> Callable:
-        translator = _open(options)
+        translator, samples = _open(options)
         enhancer = open_predictor("enhance", options.enhance) if options.enhance else None
         inspect = _make_inspection(options, translator, ratios)
 
         return lambda image: translator.translate(
-            image, options.samples, enhancer, options.resize_back, inspect
+            image, samples, enhancer, options.resize_back, inspect
         )
 
     ratios: list[float] = []
@@ -109,8 +109,9 @@ def translate(options: TranslateOptions) -> int:
     return 0
 
 
-def _open(options: TranslateOptions) -> Translator:
-    """Load the translator, with its error map where a deviation is asked for."""
+def _open(options: TranslateOptions) -> tuple[Translator, int]:
+    """Load the translator, with its error map where a deviation is asked for, and the samples: as
+    many as that map was learnt with, where no number is given."""
     import_backend()
     from keras_vaegan.evaluation.uncertainty import read_calibration
 
@@ -123,7 +124,9 @@ def _open(options: TranslateOptions) -> Translator:
             f"--deviation with {options.weights}, which was never calibrated: expected --samples "
             "too, or a run that `calibrate` was run on; add --samples 8"
         )
-    return translator
+    if options.deviation and translator.error_map and translator.latent:
+        return translator, options.samples or translator.error_map.samples
+    return translator, options.samples
 
 
 def _translate_volumes(options: TranslateOptions, jobs: list[tuple[Path, Path]]) -> int:
@@ -135,15 +138,17 @@ def _translate_volumes(options: TranslateOptions, jobs: list[tuple[Path, Path]])
             "--enhance with a volume: expected images; translate first, then run `enhance` on "
             "the result"
         )
+    if options.samples or options.deviation:
+        _check_volume_names(jobs)
 
     def load() -> Callable:
-        translator = _open(options)
+        translator, samples = _open(options)
         if translator.direction is None:
             raise InputError(
                 f"{options.weights} tells no direction: expected --direction mri2ct or ct2mri for "
                 "a volume, whose unit depends on it; add it"
             )
-        return partial(_translate_volume, options, translator)
+        return partial(_translate_volume, options, translator, samples)
 
     run_volumes(jobs, options.series, load)
     return 0
@@ -152,6 +157,7 @@ def _translate_volumes(options: TranslateOptions, jobs: list[tuple[Path, Path]])
 def _translate_volume(
     options: TranslateOptions,
     translator: Translator,
+    samples: int,
     stored: StoredVolume,
     target: Path,
 ) -> None:
@@ -169,7 +175,7 @@ def _translate_volume(
         translator,
         stored.volume,
         domain,
-        options.samples,
+        samples,
         limits=options.range,
         progress=show_progress,
     )
@@ -215,6 +221,7 @@ def _write_deviation(
         title=f"{made.title}, standard deviation",
         text=f"Expected standard deviation of the error of: {made.text}",
         window=None,
+        fine=True,
     )
     write_like(name_beside(target, "std"), deviation, stored, told)
     panels = [
@@ -265,6 +272,31 @@ def _check_deviation_names(source: Path, destination: Path) -> None:
                 raise InputError(
                     f"{other} and {path} would both write {output}: expected names that differ; "
                     "rename one"
+                )
+
+
+def _check_volume_names(jobs: list[tuple[Path, Path]]) -> None:
+    """Refuse outputs of one name, an output that is an input, and a deviation's folder in use."""
+    from keras_vaegan.data.volume_files import is_nifti_name
+    from keras_vaegan.files import check_new_folder
+
+    inputs = {path.resolve() for path, _ in jobs}
+    owners: dict[Path, Path] = {}
+    for path, target in jobs:
+        deviation = name_beside(target, "std")
+        if not is_nifti_name(deviation):
+            check_new_folder(deviation)
+        for output in (target, deviation, name_beside(target, "std", ".png")):
+            other = owners.setdefault(output, path)
+            if other != path:
+                raise InputError(
+                    f"{other} and {path} would both write {output}: expected names that differ; "
+                    "rename one"
+                )
+            if output.resolve() in inputs:
+                raise InputError(
+                    f"{path} would write {output}, which is an input: expected another --output; "
+                    "choose another"
                 )
 
 

@@ -64,6 +64,7 @@ def write_series(
     anonymize: bool = False,
     window: tuple[float, float] | None = None,
     scale: int = 1,
+    fine: bool = False,
 ) -> None:
     """Write a derived series, one file a slice, whole or not at all.
 
@@ -81,6 +82,7 @@ def write_series(
         anonymize: Leave out who and when, and start a new study; the frame of reference stays.
         window: (level, width) to show; from the 1st to the 99th percentile where not given.
         scale: Rows and columns of the volume for each of the source's.
+        fine: Store CT as MR is, in fractions of a unit.
 
     Raises:
         InputError: the folder holds something or cannot be written, or the source lacks geometry.
@@ -93,7 +95,7 @@ def write_series(
         raise ValueError("the volume holds NaN or infinite values: expected finite ones")
     with quiet_pydicom():
         _check_grid(volume, headers, scale)
-        storage = _choose_storage(volume.values, modality)
+        storage = _choose_storage(volume.values, "MR" if fine else modality)
         shared = Dataset()
         shared.SpecificCharacterSet = "ISO_IR 192"
         _add_patient_and_study(shared, headers[0], anonymize)

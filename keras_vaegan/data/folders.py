@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_vaegan.data.image import find_limits, image_to_unit, read_image, unit_to_image
 from keras_vaegan.errors import InputError
+from keras_vaegan.progress import show_progress
 
 TRAIN_FOLDERS = ("trainA", "trainB")
 TEST_FOLDERS = ("testA", "testB")
@@ -119,7 +120,8 @@ def load_files(
             return error
 
     with ThreadPoolExecutor() as pool:
-        results = list(pool.map(attempt, paths))
+        prepared = pool.map(attempt, paths)
+        results = list(show_progress(prepared, f"reading {paths[0].parent}", len(paths)))
     errors = [result for result in results if isinstance(result, InputError)]
     skip_unusable(errors, len(paths), f"images in {paths[0].parent}")
     names = [p.name for p, r in zip(paths, results, strict=True) if isinstance(r, np.ndarray)]

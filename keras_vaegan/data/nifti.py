@@ -96,10 +96,12 @@ def _encode(volume: Volume, header: nibabel.Nifti1Header | None) -> bytes:
     dtype = header.get_data_dtype()
     slope, intercept = header.get_slope_inter()
     slope, intercept = 1.0 if slope is None else slope, intercept or 0.0
-    stored = (np.asarray(volume.values, "float64") - intercept) / slope
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        stored = np.clip(np.round(stored), limits.min, limits.max)
+    stored = volume.values
+    if (slope, intercept) != (1, 0) or stored.dtype != dtype:
+        stored = (np.asarray(stored, "float64") - intercept) / slope
+        if dtype.kind in "iu":
+            limits = np.iinfo(dtype)
+            stored = np.clip(np.round(stored), limits.min, limits.max)
     kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
     image = kind(stored.astype(dtype.newbyteorder("=")), None, header.copy())
     image.header.set_data_dtype(dtype)

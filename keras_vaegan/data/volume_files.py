@@ -50,6 +50,7 @@ class Derivation:
         window: Level and width to show it by; None where unknown.
         scale: In-plane pixels for each of the source's.
         anonymize: Leave out what tells the patient and the study.
+        fine: Keep fractions of the unit in DICOM too, where CT else is in whole numbers.
     """
 
     modality: str
@@ -58,6 +59,7 @@ class Derivation:
     window: tuple[float, float] | None = None
     scale: int = 1
     anonymize: bool = False
+    fine: bool = False
 
 
 def is_nifti_name(path: Path) -> bool:
@@ -180,6 +182,7 @@ def write_like(path: Path, values: np.ndarray, source: StoredVolume, made: Deriv
         anonymize=made.anonymize,
         window=made.window,
         scale=made.scale,
+        fine=made.fine,
     )
 
 

@@ -47,12 +47,14 @@ class ErrorMap:
         centre, width: (6,) of the features, which are standardised by them.
         layers: (kernel, bias) of each layer, rectified in between.
         scale: Factor that makes its deviations as large as the errors, in root mean square.
+        samples: Latents an image that it was fitted with.
     """
 
     centre: np.ndarray
     width: np.ndarray
     layers: tuple[tuple[np.ndarray, np.ndarray], ...]
     scale: float = 1.0
+    samples: int = 0
 
     @classmethod
     def fit(cls, features: np.ndarray, errors: np.ndarray, seed: int = 0) -> ErrorMap:
@@ -99,6 +101,7 @@ class ErrorMap:
             "width": self.width.tolist(),
             "layers": [[kernel.tolist(), bias.tolist()] for kernel, bias in self.layers],
             "scale": self.scale,
+            "samples": self.samples,
         }
 
     @classmethod
@@ -110,11 +113,18 @@ class ErrorMap:
         """
         try:
             layers = tuple((_array(kernel), _array(bias)) for kernel, bias in data["layers"])
-            found = cls(_array(data["centre"]), _array(data["width"]), layers, float(data["scale"]))
+            found = cls(
+                _array(data["centre"]),
+                _array(data["width"]),
+                layers,
+                float(data["scale"]),
+                int(data["samples"]),
+            )
             told = [(k.shape, b.shape) for k, b in layers]
             sizes = (FEATURES, *HIDDEN, 1)
             expected = [((a, b), (b,)) for a, b in zip(sizes, sizes[1:], strict=False)]
             fits = told == expected and found.centre.shape == found.width.shape == (FEATURES,)
+            fits = fits and 0 <= found.samples < 10**6
             if not (fits and 0 < found.scale < np.inf and (found.width > 0).all()):
                 raise ValueError("sizes that do not fit")
         except (TypeError, ValueError, KeyError, OverflowError) as error:
@@ -128,10 +138,11 @@ def _describe(image: np.ndarray, generated: np.ndarray, spread: np.ndarray) -> n
     """`describe_pixels` of one image."""
     unit = len(image) / SIDE
     edges = [
-        gaussian_filter(np.hypot(*np.gradient(gaussian_filter(part, unit))), 4 * unit) / unit
+        gaussian_filter(np.hypot(*np.gradient(gaussian_filter(part, unit))), 4 * unit) * unit
         for part in (image, generated)
     ]
-    depth = distance_transform_edt(find_head(image[None])[0]) / len(image)
+    head = np.pad(find_head(image[None])[0], 1)  # beyond the square there is air
+    depth = distance_transform_edt(head)[1:-1, 1:-1] / len(image)
     smooth = [gaussian_filter(part, 2 * unit) for part in (image, generated, spread)]
     return np.stack([*smooth[:2], np.log(smooth[2] + 1e-4), *edges, depth], -1).astype("float32")
 

@@ -56,7 +56,9 @@ def measure_uncertainty(deviations: np.ndarray, errors: np.ndarray) -> dict[str,
     Reference: Ilg et al. 2018 (AUSE); Laves et al. 2020 (the calibration error, there squared).
     """
     size = np.abs(errors)
-    rank = float(spearmanr(deviations, size).statistic) if np.ptp(deviations) and np.ptp(size) else 0.0
+    rank = (
+        float(spearmanr(deviations, size).statistic) if np.ptp(deviations) and np.ptp(size) else 0.0
+    )
     mean = float(size.mean()) or 1.0
     oracle = _sparsify(size, size)
     return {

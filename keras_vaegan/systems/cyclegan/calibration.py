@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def cross_calibrate(features: list, errors: list, spreads: list, cases: list[str
     error = np.concatenate(errors)
     judged = {"samples": spreads, "scaled": scaled, "error_map": mapped}
     return {
-        "error_map": ErrorMap.fit(np.concatenate(features), error).to_json(),
+        "error_map": ErrorMap.fit(np.concatenate(features), error),
         "figures": {
             name: measure_uncertainty(np.concatenate(part), error) for name, part in judged.items()
         },
@@ -120,4 +121,6 @@ def _calibrate(
             "other images"
         )
     counts = {"samples": samples, "images": len(cases), "cases": len(set(cases))}
-    return {**counts, **cross_calibrate(features, errors, spreads, cases)}
+    found = cross_calibrate(features, errors, spreads, cases)
+    error_map = dataclasses.replace(found["error_map"], samples=samples)
+    return {**counts, **found, "error_map": error_map.to_json()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -104,8 +105,8 @@ def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evalu
             f"{data} has a test set of {fewest}: expected at least {FEWEST_IMAGES} images"
         )
     result = evaluate_translation(
-        to_ct.translate_batch,
-        to_mri.translate_batch,
+        partial(to_ct.translate_batch, progress="MRI to CT"),
+        partial(to_mri.translate_batch, progress="CT to MRI"),
         image_to_unit(sets["testB"]["images"]),
         image_to_unit(sets["testA"]["images"]),
         sets["pairs"],

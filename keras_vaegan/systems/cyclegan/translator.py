@@ -22,6 +22,7 @@ from keras_vaegan.kernels import call_compiled, compile_function
 from keras_vaegan.kernels.random import draw_standard_normal
 from keras_vaegan.models.latent import find_latent_model
 from keras_vaegan.models.layers import reparameterize
+from keras_vaegan.progress import show_progress
 from keras_vaegan.systems.cyclegan.system import CycleGANSystem
 from keras_vaegan.weights.names import GENERATOR_FILES, find_weight_file
 
@@ -136,18 +137,20 @@ class Translator:
         draws = [draw_standard_normal(shape, (seed, number)) for number in range(samples)]
         return np.stack([ops.convert_to_numpy(noise) for noise in draws])
 
-    def translate_batch(self, images: np.ndarray) -> np.ndarray:
+    def translate_batch(self, images: np.ndarray, progress: str | None = None) -> np.ndarray:
         """Translate prepared images by the latent's mean.
 
         Args:
             images: (N, S, S, C) float32 in [0, 1].
+            progress: Show, under this name, how far it is.
 
         Returns:
             (N, S, S, C) float32 in [0, 1].
         """
+        parts = self._split(images)
         return np.concatenate([
             ops.convert_to_numpy(self._run(ops.convert_to_tensor(part)))
-            for part in self._split(images)
+            for part in (show_progress(parts, progress) if progress else parts)
         ])  # fmt: skip
 
     def draw_batch(self, images: np.ndarray, samples: int, seed: int = 0) -> Iterator[np.ndarray]:

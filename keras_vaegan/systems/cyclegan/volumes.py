@@ -29,7 +29,7 @@ MRI_SCALE = 1000.0  # of generated MRI, whose unit is arbitrary
 AIR = -1000.0  # HU of the air around a generated CT
 AIR_CEILING = 0.1  # what a generator may leave in the air, which is then called air
 BOX_MM = 8.0  # standard deviation of the smoothing of the head's box
-BOX_SHARE = 0.1  # of the brightest slice's mean, below which a slice's own box counts nothing
+BOX_SHARE = 0.15  # of a bright slice's mean, below which a slice's own box counts nothing
 SHOWN = (0.1, 0.002)  # brightness, and the share of pixels above it, of a slice with a head
 Progress = Callable[[Iterator, str, int], Iterator]
 
@@ -186,7 +186,7 @@ def plan_regions(
     if data.align != "head":
         edges[:] = (0, 0, height, width)
     else:
-        boxed = np.flatnonzero(means > BOX_SHARE * max(means.max(), 1e-6))
+        boxed = np.flatnonzero(means > BOX_SHARE * max(np.percentile(means, 90), 1e-6))
         edges = _smooth_boxes(edges, boxed, BOX_MM / slices.thickness)
     first, last = np.split(edges * spacing, 2, axis=1)
     if data.align != "head" and data.resize == "stretch":

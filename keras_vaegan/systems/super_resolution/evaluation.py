@@ -14,6 +14,7 @@ from keras_vaegan.data.image import image_to_unit, round_to_levels
 from keras_vaegan.evaluation.metrics import compute_psnr, compute_ssim, summarise
 from keras_vaegan.evaluation.protocols import get_protocol
 from keras_vaegan.evaluation.report import draw_sample_grid
+from keras_vaegan.progress import show_progress
 from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig
 from keras_vaegan.systems.super_resolution.degradation import enlarge_bicubic, shrink
 from keras_vaegan.systems.system import Evaluation, EvaluationOptions
@@ -107,7 +108,7 @@ def evaluate_enlargement(
     kind = "area" if downsample == "area" else "bicubic"
     pictures: dict[str, list] = {"low": [], "bicubic": [], "network": [], "truth": []}
     scores: dict[str, dict] = {name: {"psnr": [], "ssim": []} for name in ("network", "bicubic")}
-    for image in images:
+    for image in show_progress(images, "enlarging"):
         height, width = (side // scale * scale for side in image.shape[:2])
         truth = image_to_unit(image[:height, :width])
         low = round_to_levels(shrink(truth, scale, kind), np.iinfo(image.dtype).max)
