@@ -37,13 +37,15 @@ def test_two_logical_cpus_give_the_update_of_one(processes, differences, family)
 # -- surviving ---------------------------------------------------------------------------------
 
 
-KILLED = [("modality", "2", "tensorflow")]  # of the rrdbnet, two workers: test_workers.py
-if "resnet" in FAMILIES:
-    KILLED += [("rrdbnet", "2", "tensorflow"), ("resnet", "2", "tensorflow")]
-    KILLED += [("modality", "", "tensorflow"), ("modality", "", "jax")]
+KILLED = [
+    *((family, "2", "tensorflow") for family in ("rrdbnet", "resnet", "modality")),
+    ("modality", "", "tensorflow"),
+    ("modality", "", "jax"),
+]
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("resnet" not in FAMILIES, reason="two workers are killed in test_workers.py")
 @pytest.mark.parametrize(("family", "devices", "backend"), KILLED, ids=str)
 def test_a_killed_run_resumes_bit_for_bit(processes, family, devices, backend, data, tmp_path):
     """kill -9 after a saved state, --resume, against the whole run."""
