@@ -49,7 +49,8 @@ def calibrate(options: CalibrateOptions) -> int:
     )
     write_calibration(options.weights, table)
     for direction, row in table.items():
-        print(f"{direction}, {row['images']} images of {row['cases']} cases:")
+        cases = "cases" if row["cases"] > 1 else "case, told apart by image"
+        print(f"{direction}, {row['images']} images of {row['cases']} {cases}:")
         for name, told in row["figures"].items():
             print(
                 f"  {name.replace('_', ' ')}: rank correlation with the error "

@@ -44,7 +44,8 @@ def calibrate_run(
         {direction: {"samples", "images", "cases", "error_map", "figures"}}; the figures are
         `measure_uncertainty`'s, in the head on [0, 1], of "samples" (their deviation as it is),
         "scaled" (by one factor) and "error_map"; factor and map were fitted on other cases (or
-        images, where there is one case) than they are judged by; those kept, on all.
+        images, where there is one case) than they are judged by; those kept, on all. Without
+        samples there is the map alone.
 
     Raises:
         InputError: no pairs.
@@ -79,7 +80,8 @@ def cross_calibrate(features: list, errors: list, spreads: list, cases: list[str
             mapped[index] = error_map.predict(features[index])
             scaled[index] = spreads[index] * factor
     error = np.concatenate(errors)
-    judged = {"samples": spreads, "scaled": scaled, "error_map": mapped}
+    judged = {"samples": spreads, "scaled": scaled} if any(map(np.any, spreads)) else {}
+    judged["error_map"] = mapped
     return {
         "error_map": ErrorMap.fit(np.concatenate(features), error),
         "figures": {

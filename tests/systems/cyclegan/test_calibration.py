@@ -72,8 +72,7 @@ def test_a_foreign_scale_judges_a_case():
 def test_networks_without_samples_are_judged_by_the_map_alone():
     images = [(*draw_image(seed, rising=True)[:2], np.zeros(PIXELS)) for seed in range(4)]
     figures = calibrate(images, list("aabb"))["figures"]
-    assert figures["samples"]["deviation"] == figures["scaled"]["deviation"] == 0
-    assert figures["samples"]["spearman"] == 0 and figures["error_map"]["spearman"] > 0.9
+    assert set(figures) == {"error_map"} and figures["error_map"]["spearman"] > 0.9
 
 
 def test_the_kept_map_is_of_all_images():
