@@ -28,15 +28,17 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--direction", choices=("mri2ct", "ct2mri"), required=True)
     parser.add_argument("--input", type=Path, required=True)
+    parser.add_argument("--range", type=float, nargs=2, help="values that become 0 and 1")
     parser.add_argument("--picture", type=Path)
     arguments = parser.parse_args()
     translator = Translator.load(arguments.weights, arguments.direction)
     volume = read_volume(arguments.input).volume
     domain = arguments.direction[: arguments.direction.index("2")]
 
-    whole = translate_volume(translator, volume, domain)
+    limits = tuple(arguments.range) if arguments.range else None
+    whole = translate_volume(translator, volume, domain, limits=limits)
     single = translate_slices(translator, volume, domain)
-    low, high = find_limits(volume.values, domain, translator.data)
+    low, high = limits or find_limits(volume.values, domain, translator.data)
     print(f"{arguments.input}, {arguments.direction}")
     print(f"as a volume:    {describe(whole.figures)}")
     figures = compare(volume, np.clip((volume.values - low) / (high - low), 0, 1), single)

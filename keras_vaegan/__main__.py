@@ -11,6 +11,7 @@ from keras_vaegan.commands.shell import fail
 
 PROGRAM = "keras-vaegan"
 COMMANDS = {
+    "audit": "look for copies, leaks, wrong modalities and unusable files in a set",
     "prepare": "decode and align a training set once, into one file",
     "train": "train a preset on a folder of images",
     "translate": "translate images or volumes with trained weights",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from keras_vaegan.commands.folders import run_jobs
 from keras_vaegan.commands.shell import CommandOptions, import_backend, run
-from keras_vaegan.commands.volumes import digest_weights, plan_volumes, run_volumes
+from keras_vaegan.commands.volumes import digest_weights, plan_volumes, read_window, run_volumes
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.registry import open_predictor
 
@@ -109,6 +109,7 @@ def _enhance_volume(
         f"super-resolution {enhancer.scale}x",
         f"Enlarged {enhancer.scale} times in its plane by keras_vaegan {__version__}, "
         f"weights {digest_weights(options.weights)}; detail is synthetic, not for diagnosis",
+        window=read_window(stored),
         scale=scale,
         anonymize=options.anonymize,
     )

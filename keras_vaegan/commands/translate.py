@@ -190,7 +190,7 @@ def _translate_volume(
     )
     write_like(target, result.values, stored, made)
     if result.deviation is not None:
-        _write_deviation(target, result, stored, made)
+        _write_deviation(target, result, stored, made, translator.error_map is not None)
     flicker = result.figures["flicker"]
     told = "not measured" if flicker is None else f"{flicker:.2f} times the input's"
     print(f"translated {stored.path} to {target}: variation from slice to slice {told}")
@@ -206,6 +206,7 @@ def _write_deviation(
     result: VolumeTranslation,
     stored: StoredVolume,
     made: Derivation,
+    calibrated: bool,
 ) -> None:
     """Write a volume's deviation beside its translation, and a picture of both."""
     from keras_vaegan.data.image import write_image
@@ -216,14 +217,16 @@ def _write_deviation(
 
     assert result.deviation is not None
     deviation = result.deviation
-    told = dataclasses.replace(
+    told, of = ("expected", "the error to expect") if calibrated else ("sample", "latent samples")
+    derivation = dataclasses.replace(
         made,
-        title=f"{made.title}, standard deviation",
-        text=f"Expected standard deviation of the error of: {made.text}",
+        title=f"{made.title}, {told} deviation",
+        text=f"Standard deviation of {of} of: {made.text}",
+        number=1,
         window=None,
         fine=True,
     )
-    write_like(name_beside(target, "std"), deviation, stored, told)
+    write_like(name_beside(target, "std"), deviation, stored, derivation)
     panels = [
         (picture, spread, aspect)
         for (picture, aspect), (spread, _) in zip(
@@ -232,7 +235,9 @@ def _write_deviation(
         )
     ]
     unit = "HU" if made.modality == "CT" else "of 1000"
-    write_image(name_beside(target, "std", ".png"), draw_uncertainty(panels, unit))
+    level, width = made.window or (500.0, 1000.0)  # of generated MRI, all of its range
+    picture = draw_uncertainty(panels, unit, (level - width / 2, level + width / 2))
+    write_image(name_beside(target, "std", ".png"), picture)
 
 
 def _make_inspection(
@@ -256,7 +261,7 @@ def _warn_of_foreign(source: Path, ratios: list[float]) -> None:
     if share > FOREIGN_SHARE:
         print(
             f"warning: {source}: {share:.0%} of it is unlike what the network was trained on; "
-            "check --direction and the input",
+            "check --direction, the input and, of a volume, its intensities (--range)",
             file=sys.stderr,
             flush=True,
         )
@@ -283,10 +288,13 @@ def _check_volume_names(jobs: list[tuple[Path, Path]]) -> None:
     inputs = {path.resolve() for path, _ in jobs}
     owners: dict[Path, Path] = {}
     for path, target in jobs:
-        deviation = name_beside(target, "std")
+        deviation, picture = name_beside(target, "std"), name_beside(target, "std", ".png")
         if not is_nifti_name(deviation):
             check_new_folder(deviation)
-        for output in (target, deviation, name_beside(target, "std", ".png")):
+        for file in (picture, *((deviation,) if is_nifti_name(deviation) else ())):
+            if file.is_dir():
+                raise InputError(f"{file} is a folder: expected a file's place; rename it")
+        for output in (target, deviation, picture):
             other = owners.setdefault(output, path)
             if other != path:
                 raise InputError(

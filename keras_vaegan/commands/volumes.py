@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_vaegan.errors import InputError
 
@@ -19,15 +19,12 @@ def plan_volumes(source: Path, destination: Path) -> list[tuple[Path, Path]] | N
     Raises:
         InputError: an output that is no place for a volume, or for images.
     """
+    from keras_vaegan.data.dicom import is_dicom_folder
     from keras_vaegan.data.volume_files import find_volumes, is_nifti_name, plan_output
 
     volumes = find_volumes(source)
     if volumes is None:
-        if not source.exists():
-            raise InputError(
-                f"--input {source} does not exist: expected an image, a NIfTI file or a folder; "
-                "check the path"
-            )
+        _check_images(source)
         if is_nifti_name(destination):
             raise InputError(
                 f"--output {destination}: expected an image's name or a folder, as --input "
@@ -35,12 +32,40 @@ def plan_volumes(source: Path, destination: Path) -> list[tuple[Path, Path]] | N
             )
         return None
     several = source.is_dir() and volumes != [source]
+    if source.is_dir() and volumes != [source] and is_dicom_folder(source):
+        print(
+            f"note: {source} holds DICOM files too, which are left out: a folder is one of images, "
+            "of NIfTI files, or of a series",
+            file=sys.stderr,
+            flush=True,
+        )
     if several and (is_nifti_name(destination) or destination.is_file()):
         raise InputError(
             f"--output {destination}: expected a folder, as --input {source} is one of NIfTI "
             "files; rename it"
         )
     return [(path, plan_output(path, destination, several)) for path in volumes]
+
+
+def _check_images(source: Path) -> None:
+    """Refuse an input that holds neither volumes nor images."""
+    from keras_vaegan.data.dicom import is_dicom_file
+    from keras_vaegan.data.image import select_images
+
+    if not source.exists():
+        raise InputError(
+            f"--input {source} does not exist: expected an image, a NIfTI file or a folder; "
+            "check the path"
+        )
+    if source.is_file() and is_dicom_file(source):
+        raise InputError(
+            f"--input {source} is one DICOM file: expected the folder of its series; give that"
+        )
+    if source.is_dir() and not select_images(source.iterdir()):
+        raise InputError(
+            f"no images, NIfTI files or DICOM series in {source}: expected them in the folder "
+            "itself, subfolders are not read"
+        )
 
 
 def run_volumes(jobs: list[tuple[Path, Path]], series: str | None, load: Callable) -> None:
@@ -88,6 +113,17 @@ def digest_weights(weights: Path, direction: str | None = None) -> str:
 
     name = None if direction else RRDBNET_FILE
     return hashlib.sha256(find_weight_file(weights, direction, name).read_bytes()).hexdigest()[:12]
+
+
+def read_window(stored: StoredVolume) -> tuple[float, float] | None:
+    """Level and width that a series is shown by; None where it tells none."""
+    header = stored.dicom[0] if stored.dicom else {}
+    try:
+        values: list[Any] = [header.get(name) for name in ("WindowCenter", "WindowWidth")]
+        level, width = (float(v[0] if isinstance(v, Sequence) else v) for v in values)
+    except (TypeError, ValueError, IndexError):
+        return None
+    return (level, width) if width >= 1 else None
 
 
 def warn_of_series(stored: StoredVolume, modality: str) -> None:

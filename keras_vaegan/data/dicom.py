@@ -54,7 +54,7 @@ class Slice(NamedTuple):
 def is_dicom_folder(folder: str | Path) -> bool:
     """Whether a folder holds a DICOM file, told by content; subfolders and hidden files apart."""
     folder = Path(folder)
-    return folder.is_dir() and any(_is_dicom(path) for path in _list_files(folder))
+    return folder.is_dir() and any(is_dicom_file(path) for path in _list_files(folder))
 
 
 def read_series(folder: str | Path, uid: str | None = None) -> DicomSeries:
@@ -105,7 +105,7 @@ def _list_files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
 
 
-def _is_dicom(path: Path) -> bool:
+def is_dicom_file(path: Path) -> bool:
     """Whether a file has the DICM mark, or is named .dcm and reads as DICOM without it."""
     try:
         with path.open("rb") as file:
@@ -128,7 +128,7 @@ def _read_headers(folder: Path) -> list[tuple[Path, Dataset]]:
     found: list[tuple[Path, Dataset]] = []
     foreign: list[Path] = []
     for path in _list_files(folder):
-        if not _is_dicom(path):
+        if not is_dicom_file(path):
             foreign += [path] if path.suffix.lower() == ".dcm" else []
         elif path.name != "DICOMDIR":
             header = _read_header(path)
@@ -289,7 +289,10 @@ def _check_gaps(folder: Path, slices: list[Slice]) -> list[str]:
         cause = "gantry tilted" if abs(abs(told) - tilt) < 0.5 else "slices sheared"
         notes.append(f"{cause} by {tilt:.1f} degrees")
     if gaps.max() - gaps.min() > max(0.01, 0.01 * float(np.median(gaps))):
-        notes.append(f"uneven spacing of slices, {gaps.min():.2f} to {gaps.max():.2f} mm")
+        notes.append(
+            f"uneven spacing of slices, {gaps.min():.2f} to {gaps.max():.2f} mm: right in DICOM, "
+            "in a NIfTI file slices lie at the mean spacing"
+        )
     line = np.outer((positions - positions[0]) @ normal, step / (step @ normal))
     aside = np.linalg.norm(positions - positions[0] - line, axis=1).max()
     if aside > 0.1:

@@ -65,6 +65,7 @@ def write_series(
     window: tuple[float, float] | None = None,
     scale: int = 1,
     fine: bool = False,
+    number: int = 0,
 ) -> None:
     """Write a derived series, one file a slice, whole or not at all.
 
@@ -83,6 +84,7 @@ def write_series(
         window: (level, width) to show; from the 1st to the 99th percentile where not given.
         scale: Rows and columns of the volume for each of the source's.
         fine: Store CT as MR is, in fractions of a unit.
+        number: Added to the series' number, which is the source's and 1000.
 
     Raises:
         InputError: the folder holds something or cannot be written, or the source lacks geometry.
@@ -100,6 +102,7 @@ def write_series(
         shared.SpecificCharacterSet = "ISO_IR 192"
         _add_patient_and_study(shared, headers[0], anonymize)
         _add_series(shared, headers[0], modality, description, derivation, (scale, anonymize))
+        shared.SeriesNumber += number
         _add_storage(shared, volume, storage, window)
         with atomic_folder(folder) as temporary:
             for index, header in enumerate(headers):

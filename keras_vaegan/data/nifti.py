@@ -53,7 +53,9 @@ def read_nifti(path: str | Path) -> tuple[Volume, nibabel.Nifti1Header]:
         _check_header(path, header, shape, len(content))
         values = np.asanyarray(image.dataobj)
         affine = np.array(image.affine, "float64")
-    except (ImageFileError, HeaderDataError, ValueError, OSError, EOFError, KeyError) as error:
+    except (
+        ImageFileError, HeaderDataError, ValueError, OSError, EOFError, KeyError, OverflowError,
+    ) as error:  # fmt: skip
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} cannot be decoded ({first_line(error)}): replace it") from error

@@ -51,6 +51,7 @@ class Derivation:
         scale: In-plane pixels for each of the source's.
         anonymize: Leave out what tells the patient and the study.
         fine: Keep fractions of the unit in DICOM too, where CT else is in whole numbers.
+        number: Added to the derived series' number.
     """
 
     modality: str
@@ -60,6 +61,7 @@ class Derivation:
     scale: int = 1
     anonymize: bool = False
     fine: bool = False
+    number: int = 0
 
 
 def is_nifti_name(path: Path) -> bool:
@@ -105,7 +107,9 @@ def read_volume(path: Path, series: str | None = None) -> StoredVolume:
                 f"--series {series} with the file {path}: expected it with a DICOM folder; drop it"
             )
         volume, header = read_nifti(path)
-        stored = StoredVolume(path, volume, nifti=header)
+        told = int(header["qform_code"]) or int(header["sform_code"])
+        notes = () if told else ("it tells no orientation: axes are taken as left, front, up",)
+        stored = StoredVolume(path, volume, nifti=header, notes=notes)
     shape = stored.volume.values.shape
     if min(sorted(shape)[1:]) < SMALLEST_SIDE:
         raise InputError(
@@ -183,6 +187,7 @@ def write_like(path: Path, values: np.ndarray, source: StoredVolume, made: Deriv
         window=made.window,
         scale=made.scale,
         fine=made.fine,
+        number=made.number,
     )
 
 
@@ -221,6 +226,8 @@ def _make_header(source: StoredVolume, volume: Volume, made: Derivation) -> niba
     header["cal_min"] = header["cal_max"] = 0
     header["descrip"] = made.title.encode()[:79]
     if source.nifti is None or made.scale > 1:
-        header.set_qform(volume.affine, codes[0] or 1, strip_shears=True)
         header.set_sform(volume.affine, codes[1] or 1)
+        header.set_qform(volume.affine, codes[0] or 1, strip_shears=True)
+        if not np.allclose(header.get_qform(), volume.affine, atol=1e-3):  # a tilted gantry's shear
+            header["qform_code"] = 0
     return header

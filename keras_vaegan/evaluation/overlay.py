@@ -12,7 +12,9 @@ TOP_PERCENTILE = 99.5
 
 
 def draw_uncertainty(
-    panels: Sequence[tuple[np.ndarray, np.ndarray, float]], unit: str
+    panels: Sequence[tuple[np.ndarray, np.ndarray, float]],
+    unit: str,
+    limits: tuple[float, float] | None = None,
 ) -> np.ndarray:
     """Draw translations above their deviations, which one colour bar explains.
 
@@ -20,6 +22,7 @@ def draw_uncertainty(
         panels: Of (translation (H, W), deviation (H, W) in `unit`, height of a pixel in its
             widths), one a column.
         unit: Of the deviation, such as "HU".
+        limits: Values of the translations that are black and white; by default their percentiles.
 
     Returns:
         (H, W, 3) uint8.
@@ -35,7 +38,7 @@ def draw_uncertainty(
     heat = matplotlib.colormaps["inferno"]
     drawn = None
     for column, (picture, deviation, aspect) in enumerate(panels):
-        low, high = np.percentile(picture, (0.5, 99.5))
+        low, high = limits or np.percentile(picture, (0.5, 99.5))
         for row in range(2):
             ax = axes[row, column]
             ax.set_axis_off()

@@ -157,13 +157,13 @@ def test_samples_write_a_deviation_and_a_picture(run, tmp_path):
     assert sorted(p.name for p in (tmp_path / "d").iterdir()) == ["o", "o_std", "o_std.png"]
     deviation = nibabel.load(tmp_path / "n" / "o_std.nii.gz")
     assert deviation.get_data_dtype() == "float32" and np.asarray(deviation.dataobj).max() > 0
-    assert deviation.header["descrip"].item() == b"synthetic CT, standard deviation"
+    assert deviation.header["descrip"].item() == b"synthetic CT, sample deviation"
     for name in ("n", "d"):
         assert read_image(tmp_path / name / "o_std.png").ndim == 3
     series = read_volume(tmp_path / "d" / "o_std")
     assert series.volume.values.max() > 0
-    assert series.dicom[0].SeriesDescription == "synthetic MRI, standard deviation"
-    assert series.dicom[0].DerivationDescription.startswith("Expected standard deviation of")
+    assert series.dicom[0].SeriesDescription == "synthetic MRI, sample deviation"
+    assert series.dicom[0].DerivationDescription.startswith("Standard deviation of latent samples of")
     assert (
         series.dicom[0].SeriesInstanceUID
         != read_volume(tmp_path / "d/o").dicom[0].SeriesInstanceUID
@@ -368,3 +368,31 @@ def test_a_real_case_keeps_its_grid(run, real_data, tmp_path):
     values, before = (np.asarray(image.dataobj) for image in (made, source))
     assert (values[before > np.percentile(before[before > 0], 20)] >= 0).mean() > 0.95
     assert (values[before == 0] == -1000).mean() > 0.75
+
+
+def test_what_a_folder_lacks_is_said(weights, tmp_path, volumes, expect_refusal, capsys):
+    values = np.full((20, 20, 4), 30, "int16")
+    volumes.write_series_files(tmp_path / "in" / "series", volumes.build_series(values))
+    file = next((tmp_path / "in" / "series").iterdir())
+    for source, word in ((tmp_path / "in", "subfolders are not read"), (file, "of its series")):
+        line = expect_refusal(
+            translate.main, "--weights", weights, "--direction", "ct2mri", "--input", source,
+            "--output", tmp_path / "out",
+        )  # fmt: skip
+        assert word in line
+
+
+def test_the_deviation_is_nothing_in_the_air(weights, tmp_path, volumes):
+    head = volumes.store(volumes.draw_head())
+    nibabel.save(nibabel.Nifti1Image(head.values, head.affine), tmp_path / "mri.nii.gz")
+    translate.main([
+        "--weights", str(weights), "--direction", "mri2ct", "--input", str(tmp_path / "mri.nii.gz"),
+        "--output", str(tmp_path / "ct.nii.gz"), "--samples", "2",
+    ])  # fmt: skip
+    made, deviation = (
+        np.asarray(nibabel.load(tmp_path / name).dataobj) for name in ("ct.nii.gz", "ct_std.nii.gz")
+    )
+    assert (made == -1000).any() and deviation.max() > 0
+    assert not deviation[made == -1000].any()
+    header = nibabel.load(tmp_path / "ct_std.nii.gz").header
+    assert header["descrip"].tobytes().rstrip(b"\0") == b"synthetic CT, sample deviation"

@@ -218,7 +218,8 @@ def test_uneven_spacing_is_noted(tmp_path, last):
     images = build_series()
     images[3].ImagePositionPatient[2] = ORIGIN[2] + last
     series = read_series(write_files(tmp_path / "in", images))
-    assert series.notes == (f"uneven spacing of slices, 2.00 to {last - 4:.2f} mm",)
+    (note,) = series.notes
+    assert note.startswith(f"uneven spacing of slices, 2.00 to {last - 4:.2f} mm: ")
     assert series.volume.affine[2, 2] == pytest.approx(last / 3)
 
 

@@ -264,3 +264,21 @@ def test_a_real_nifti_file_comes_back(tmp_path, real_data):
     np.testing.assert_array_equal(again.affine, source.volume.affine)
     np.testing.assert_array_equal(again.values, source.volume.values)
     assert nibabel.aff2axcodes(again.affine) == nibabel.aff2axcodes(source.volume.affine)
+
+
+def test_a_sheared_series_has_no_wrong_rigid_place(tmp_path, real_data):
+    """A tilted gantry's affine is no rotation: the sform tells it, the qform says it cannot."""
+    folder = real_data / "dicom" / "ct_head"
+    source = read_volume(folder)
+    write_like(tmp_path / "ct.nii.gz", source.volume.values.astype("int16"), source, CT)
+    image = nibabel.load(tmp_path / "ct.nii.gz")
+    assert image.header["qform_code"] == 0 and image.header["sform_code"] == 1
+    np.testing.assert_allclose(image.affine, source.volume.affine, atol=1e-3)
+
+
+def test_a_file_without_orientation_is_told(tmp_path):
+    image = nibabel.Nifti1Image(VALUES, None)
+    image.header.set_zooms((1, 1, 1))
+    image.to_filename(tmp_path / "a.nii")
+    (note,) = read_volume(tmp_path / "a.nii").notes
+    assert "no orientation" in note

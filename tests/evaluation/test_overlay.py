@@ -50,3 +50,16 @@ def test_no_deviation_leaves_the_picture_gray():
 def test_a_blank_translation_of_any_type_is_drawn(kind):
     deviation = np.full((SIDE, SIDE), 0.1, "float32")
     assert draw_uncertainty([(np.zeros((SIDE, SIDE), kind), deviation, 1.0)], "HU").std() > 0
+
+
+def test_the_translation_is_shown_within_its_limits():
+    picture = np.full((32, 32), -1000.0)
+    picture[8:24, 8:16], picture[8:24, 16:24] = 30, 50
+    drawn = [
+        draw_uncertainty([(picture, np.zeros((32, 32)), 1.0)], "HU", limits).std()
+        for limits in ((0.0, 80.0), (-1000.0, 80.0))
+    ]
+    gray = draw_uncertainty([(picture, np.zeros((32, 32)), 1.0)], "HU", (0.0, 80.0))
+    levels = gray[..., 0].astype(int).ravel()
+    assert all(np.abs(levels - 255 * value / 80).min() <= 1 for value in (30, 50))
+    assert drawn[0] != drawn[1]

@@ -27,6 +27,7 @@ from keras_vaegan.systems.cyclegan.translator import Translator
 OTHER = {"mri": "ct", "ct": "mri"}
 MRI_SCALE = 1000.0  # of generated MRI, whose unit is arbitrary
 AIR = -1000.0  # HU of the air around a generated CT
+KEPT = 2  # every how many slices the network's squares are given back
 AIR_CEILING = 0.1  # what a generator may leave in the air, which is then called air
 BOX_MM = 8.0  # standard deviation of the smoothing of the head's box
 BOX_SHARE = 0.15  # of a bright slice's mean, below which a slice's own box counts nothing
@@ -46,7 +47,7 @@ class VolumeTranslation:
         figures: "through_plane" and "in_plane", mean absolute differences of neighbours in the
             head of "input" and "output" on [0, 1], and "flicker", the output's ratio of the two
             over the input's: 1 where the translation is as smooth along the body.
-        squares: Some of the network's input squares, (K, S, S, C) in [0, 1].
+        squares: Every second of the network's input squares, (K, S, S, C) in [0, 1].
     """
 
     values: np.ndarray
@@ -114,11 +115,12 @@ def translate_volume(
                 restore, (mean, squares, *deviation), frame, size=translator.data.image_size
             )
         )
-        result[places] = to_stored(made, air > 0.5, OTHER[domain], translator.data)
+        empty = find_empty(made, air > 0.5, OTHER[domain])
+        result[places] = to_stored(made, empty, OTHER[domain], translator.data)
         if spread is not None:
-            spread[places] = deviations[0] * span
+            spread[places] = np.where(empty, 0, deviations[0] * span)
         differences.add(places, part[: len(places), ..., 0], made, air < 0.5)
-        kept.append(squares[:1])
+        kept.append(squares[: len(places)][::KEPT])
     stored = None if spread is None else slices.restore(spread)
     return VolumeTranslation(
         slices.restore(result), stored, differences.summarise(), np.concatenate(kept)
@@ -148,13 +150,18 @@ def measure_span(domain: str, data: DataConfig) -> float:
     return data.ct_window[1] if domain == "ct" else MRI_SCALE
 
 
-def to_stored(unit: np.ndarray, air, domain: str, data: DataConfig) -> np.ndarray:
-    """Generated slices in [0, 1] -> int16 in the domain's unit, air where there is air."""
+def find_empty(unit: np.ndarray, air: np.ndarray, domain: str) -> np.ndarray:
+    """Where a generated slice in [0, 1] is nothing: in the input's air, of CT where it is dark."""
+    return air if domain == "mri" else air & (unit < AIR_CEILING)
+
+
+def to_stored(unit: np.ndarray, empty, domain: str, data: DataConfig) -> np.ndarray:
+    """Generated slices in [0, 1] -> int16 in the domain's unit, air where they are empty."""
     if domain == "mri":
-        return np.round(np.where(air, 0, unit) * MRI_SCALE).astype("int16")
+        return np.round(np.where(empty, 0, unit) * MRI_SCALE).astype("int16")
     level, width = data.ct_window
     values = unit * width + (level - width / 2)
-    return np.round(np.where(air & (unit < AIR_CEILING), AIR, values)).astype("int16")
+    return np.round(np.where(empty, AIR, values)).astype("int16")
 
 
 def plan_regions(
