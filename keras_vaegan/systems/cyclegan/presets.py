@@ -30,13 +30,13 @@ def vae_cyclegan_small() -> CycleGANConfig:
     """System A sized for a CPU or a free Colab GPU: 256x256x1, heads aligned.
 
     Command: `python -m keras_vaegan.train --preset vae_cyclegan_small --image-size 128 --data DIR
-    --out RUN128 --minutes 48`, then without `--image-size` and with `--init-from RUN128`.
-    Time: 2,749 + 499 steps in 80 minutes on one CPU core (AMD EPYC, AVX2 alone, float32).
-    Metric: 89 real pairs, error in the head CT 0.237, MRI 0.211 (the better baseline 0.388 and
-    0.241), fluid white as bone 1 %; 150 + 150 test images, realism gap CT 0.08, MRI 0.46, cycle CT
-    22.26 dB / 0.839, MRI 18.95 dB / 0.637 (commit 92afa35, `tissue_weight` 10 for the first 201 of
-    the 499 steps and before). The weights that ship are of an earlier recipe, whose generated MRI
-    is better: docs/results.md.
+    --out RUN128 --minutes 75`, then without `--image-size` and with `--init-from RUN128`.
+    Time: 2,749 steps at 128x128 without `brain_weight` (commit 92afa35), 1,889 more with it and a
+    second start, 767 at 256x256: 123 minutes on one CPU core (AMD EPYC, AVX2 alone, float32).
+    Metric: step 500 of the 767, which validated best and ships in `weights/`: 89 real pairs, error
+    in the head CT 0.230, MRI 0.188 (the better baseline 0.388 and 0.241), fluid white as bone 1 %;
+    150 + 150 test images, realism gap CT 0.07, MRI 0.41, cycle CT 20.91 dB / 0.814, MRI 17.86 dB /
+    0.611 (commit 3df9118).
     """
     return CycleGANConfig(
         generator=VAEUNetConfig(
@@ -50,7 +50,7 @@ def vae_cyclegan_small() -> CycleGANConfig:
         discriminator=DiscriminatorConfig(filters=(48, 96, 192, 256), trunk_depth=1, groups=0),
         data=DataConfig(channels=1, align="head"),
         augmentation=AugmentationConfig(mode="in_place"),
-        losses=LossConfig(adversarial_weight=8.0, **_SMALL_LOSSES),
+        losses=LossConfig(adversarial_weight=8.0, brain_weight=30.0, **_SMALL_LOSSES),
         optimizer=OptimizerConfig(
             learning_rate=3e-4,
             discriminator_learning_rate=1e-3,
