@@ -163,7 +163,9 @@ def test_samples_write_a_deviation_and_a_picture(run, tmp_path):
     series = read_volume(tmp_path / "d" / "o_std")
     assert series.volume.values.max() > 0
     assert series.dicom[0].SeriesDescription == "synthetic MRI, sample deviation"
-    assert series.dicom[0].DerivationDescription.startswith("Standard deviation of latent samples of")
+    assert series.dicom[0].DerivationDescription.startswith(
+        "Standard deviation of latent samples of"
+    )
     assert (
         series.dicom[0].SeriesInstanceUID
         != read_volume(tmp_path / "d/o").dicom[0].SeriesInstanceUID

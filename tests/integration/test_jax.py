@@ -14,6 +14,7 @@ import pytest
 
 from keras_vaegan.data.image import list_images, read_image
 from keras_vaegan.data.nifti import read_nifti
+from keras_vaegan.errors import InputError
 from keras_vaegan.phantom.brats import BratsPhantomSet, write_phantom_cases
 from keras_vaegan.phantom.rendering import PhantomSet, write_phantom_folders
 from keras_vaegan.systems.registry import build_trainer
@@ -176,3 +177,13 @@ def test_an_unknown_backend_is_one_line(tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert "KERAS_BACKEND=theano" in done.stderr
+
+
+def test_a_slurm_step_of_several_tasks_is_refused(monkeypatch):
+    """Each task would train alone, into the same folder."""
+    from keras_vaegan.training.backend.jax_devices import start_strategy
+
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
+    with pytest.raises(InputError, match="a Slurm step of 2 tasks under JAX"):
+        start_strategy("auto")

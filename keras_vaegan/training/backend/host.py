@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -18,3 +19,10 @@ def has_bfloat16_instructions() -> bool:
     info = Path("/proc/cpuinfo")
     text = info.read_text() if info.exists() else ""
     return "avx512_bf16" in text or "amx_bf16" in text
+
+
+def count_slurm_tasks() -> int:
+    """Tasks of the Slurm step that this process belongs to; 0 outside of one."""
+    if "SLURM_JOB_ID" not in os.environ:
+        return 0
+    return int(os.environ.get("SLURM_STEP_NUM_TASKS", 0))

@@ -9,7 +9,7 @@ import jax
 import keras
 
 from keras_vaegan.errors import InputError
-from keras_vaegan.training.backend.host import count_free_bytes
+from keras_vaegan.training.backend.host import count_free_bytes, count_slurm_tasks
 
 OUT_OF_MEMORY = (jax.errors.JaxRuntimeError, MemoryError)
 
@@ -50,8 +50,14 @@ def start_strategy(name: str) -> DataParallel:
     are as many as XLA_FLAGS=--xla_force_host_platform_device_count says.
 
     Raises:
-        InputError: "multi_worker", or a TPU that is not there.
+        InputError: "multi_worker", "auto" as one of several tasks of a Slurm step, which would
+            all train alone into one folder, or a TPU that is not there.
     """
+    if name == "auto" and count_slurm_tasks() > 1:
+        raise InputError(
+            f"a Slurm step of {count_slurm_tasks()} tasks under JAX: expected one task; start one, "
+            "or set KERAS_BACKEND=tensorflow"
+        )
     if name == "multi_worker":
         raise InputError(
             "--strategy multi_worker under JAX: expected devices of one machine; drop it, or set "

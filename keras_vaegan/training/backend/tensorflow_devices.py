@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from keras_vaegan.errors import InputError, first_line
-from keras_vaegan.training.backend.host import count_free_bytes
+from keras_vaegan.training.backend.host import count_free_bytes, count_slurm_tasks
 
 OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
 
@@ -74,18 +74,11 @@ def _choose_strategy() -> str:
     """What "auto" means here."""
     cluster = _read_tf_config().get("cluster", {})
     workers = sum(len(cluster.get(kind, ())) for kind in ("chief", "worker"))
-    if workers > 1 or (not cluster and _count_slurm_tasks() > 1):
+    if workers > 1 or (not cluster and count_slurm_tasks() > 1):
         return "multi_worker"
     if os.environ.get("TPU_NAME") or os.environ.get("COLAB_TPU_ADDR"):
         return "tpu"
     return "mirrored" if len(tf.config.list_logical_devices("GPU")) > 1 else "single"
-
-
-def _count_slurm_tasks() -> int:
-    """Tasks of the Slurm step that this process belongs to; 0 outside of one."""
-    if "SLURM_JOB_ID" not in os.environ:
-        return 0
-    return int(os.environ.get("SLURM_STEP_NUM_TASKS", 0))
 
 
 def _read_tf_config() -> dict:
@@ -109,7 +102,7 @@ def find_cluster():
     resolvers = tf.distribute.cluster_resolver
     if _read_tf_config().get("cluster"):
         return resolvers.TFConfigClusterResolver()
-    tasks = _count_slurm_tasks()
+    tasks = count_slurm_tasks()
     if tasks:
         # Slurm itself gives each task its GPUs; counting them here fails on nodes without any.
         return resolvers.SlurmClusterResolver(
