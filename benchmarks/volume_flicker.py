@@ -21,8 +21,9 @@ def main() -> None:
     import_backend()
     from keras_vaegan.data.image import write_image
     from keras_vaegan.data.volume_files import read_volume
+    from keras_vaegan.systems.cyclegan.config import OTHER
     from keras_vaegan.systems.cyclegan.translator import Translator
-    from keras_vaegan.systems.cyclegan.volumes import OTHER, find_limits, translate_volume
+    from keras_vaegan.systems.cyclegan.volumes import find_limits, translate_volume
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, required=True)

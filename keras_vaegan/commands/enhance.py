@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from keras_vaegan.commands.folders import run_jobs
 from keras_vaegan.commands.shell import CommandOptions, import_backend, run
-from keras_vaegan.commands.volumes import digest_weights, plan_volumes, read_window, run_volumes
+from keras_vaegan.commands.volumes import (
+    digest_weights,
+    plan_volumes,
+    read_window,
+    refuse_with_images,
+    run_volumes,
+)
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.registry import open_predictor
 
@@ -66,11 +72,7 @@ def enhance(options: EnhanceOptions) -> int:
     if jobs is not None:
         run_volumes(jobs, options.series, lambda: partial(_enhance_volume, options, load()))
         return 0
-    for name, given in (("--series", options.series), ("--anonymize", options.anonymize)):
-        if given:
-            raise InputError(
-                f"{name} with images: expected a NIfTI file or a DICOM folder as --input; drop it"
-            )
+    refuse_with_images({"--series": options.series, "--anonymize": options.anonymize})
     done, total = run_jobs(options.input, options.output, load_for_images, write_image)
     print(f"enhanced {done} of {total} images to {options.output}")
     return 0

@@ -16,6 +16,7 @@ from keras_vaegan.commands.volumes import (
     digest_weights,
     name_beside,
     plan_volumes,
+    refuse_with_images,
     run_volumes,
     warn_of_series,
 )
@@ -80,16 +81,9 @@ def translate(options: TranslateOptions) -> int:
     jobs = plan_volumes(options.input, options.output)
     if jobs is not None:
         return _translate_volumes(options, jobs)
-    given_for_volumes = {
-        "--range": options.range,
-        "--series": options.series,
-        "--anonymize": options.anonymize,
-    }
-    for name, given in given_for_volumes.items():
-        if given:
-            raise InputError(
-                f"{name} with images: expected a NIfTI file or a DICOM folder as --input; drop it"
-            )
+    refuse_with_images(
+        {"--range": options.range, "--series": options.series, "--anonymize": options.anonymize}
+    )
     if options.samples or options.deviation:
         _check_deviation_names(options.input, options.output)
 
@@ -165,7 +159,8 @@ def _translate_volume(
     from keras_vaegan import __version__
     from keras_vaegan.data.volume_files import Derivation, write_like
     from keras_vaegan.progress import show_progress
-    from keras_vaegan.systems.cyclegan.volumes import OTHER, translate_volume
+    from keras_vaegan.systems.cyclegan.config import OTHER
+    from keras_vaegan.systems.cyclegan.volumes import translate_volume
 
     assert translator.direction is not None
     domain = translator.direction[: translator.direction.index("2")]

@@ -47,6 +47,19 @@ def plan_volumes(source: Path, destination: Path) -> list[tuple[Path, Path]] | N
     return [(path, plan_output(path, destination, several)) for path in volumes]
 
 
+def refuse_with_images(given: dict[str, Any]) -> None:
+    """Refuse options of volumes alone, by name, where the input holds images.
+
+    Raises:
+        InputError: one was given.
+    """
+    for name, value in given.items():
+        if value:
+            raise InputError(
+                f"{name} with images: expected a NIfTI file or a DICOM folder as --input; drop it"
+            )
+
+
 def _check_images(source: Path) -> None:
     """Refuse an input that holds neither volumes nor images."""
     from keras_vaegan.data.dicom import is_dicom_file

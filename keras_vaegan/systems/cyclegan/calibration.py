@@ -17,10 +17,10 @@ from keras_vaegan.evaluation.truth import find_case
 from keras_vaegan.evaluation.uncertainty import fit_scale, measure_uncertainty
 from keras_vaegan.systems.cyclegan.images import load_test_sets
 from keras_vaegan.systems.cyclegan.translator import Translator
+from keras_vaegan.weights.names import GENERATOR_FILES
 
 FEWEST_PAIRS = 4
 FOLDS = 5
-DIRECTIONS = ("mri2ct", "ct2mri")
 Progress = Callable[[Iterable, str, int], Iterable]
 
 
@@ -52,7 +52,7 @@ def calibrate_run(
     """
     return {
         direction: _calibrate(weights, data, direction, samples, limit, progress)
-        for direction in DIRECTIONS
+        for direction in GENERATOR_FILES
     }
 
 

@@ -16,6 +16,8 @@ from keras_vaegan.config.networks import (
 )
 from keras_vaegan.config.run import OptimizerConfig, RunConfig
 
+OTHER = {"mri": "ct", "ct": "mri"}  # the domain that a domain's images are translated to
+
 
 @frozen_config
 class LossConfig:

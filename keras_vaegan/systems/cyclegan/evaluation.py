@@ -28,13 +28,13 @@ from keras_vaegan.evaluation.truth import (
 )
 from keras_vaegan.losses.start import choose_start, find_background
 from keras_vaegan.losses.structure import gradient_correlation
+from keras_vaegan.systems.cyclegan.config import OTHER
 from keras_vaegan.systems.system import Evaluation, EvaluationOptions
 
 HONEST_NOISE = 0.02
 FEWEST_IMAGES = 4
 GRID_ROWS = 3
 DEFAULTS = EvaluationOptions()
-OTHER = {"mri": "ct", "ct": "mri"}
 DOMAINS = {"mri": "source", "ct": "target"}
 STARTS = ("negative", "shell", "tissue")
 

@@ -22,9 +22,9 @@ from keras_vaegan.data.volume import Volume
 from keras_vaegan.errors import InputError
 from keras_vaegan.kernels import call_compiled
 from keras_vaegan.losses.start import find_background
+from keras_vaegan.systems.cyclegan.config import OTHER
 from keras_vaegan.systems.cyclegan.translator import Translator
 
-OTHER = {"mri": "ct", "ct": "mri"}
 MRI_SCALE = 1000.0  # of generated MRI, whose unit is arbitrary
 AIR = -1000.0  # HU of the air around a generated CT
 KEPT = 2  # every how many slices the network's squares are given back
