@@ -26,6 +26,7 @@ from keras_vaegan.phantom.rendering import SLICES_PER_CASE, cut_head, render_ct,
 from keras_vaegan.systems.cyclegan.evaluation import evaluate_translation
 from keras_vaegan.systems.cyclegan.images import load_test_sets
 from keras_vaegan.systems.cyclegan.translator import Translator
+from keras_vaegan.systems.cyclegan.two_way import TwoWay
 from keras_vaegan.training.run_folder import read_run_config
 from keras_vaegan.training.trainer import make_adam
 
@@ -92,7 +93,7 @@ def main() -> None:
     print(f"supervised: {steps_ct} and {steps_mri} steps in {arguments.minutes:g} minutes")
     found = {}
     for kind, (first, second) in {"supervised": (to_ct, to_mri), "run": own}.items():
-        metrics = evaluate_translation(first, second, mri, ct, sets["pairs"]).metrics
+        metrics = evaluate_translation(TwoWay(first, second, mri, ct, sets["pairs"])).metrics
         found[kind] = metrics
         for name in ("ct", "mri"):
             whole, inside = metrics["translation"][name], metrics["translation_in_head"][name]

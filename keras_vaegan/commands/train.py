@@ -66,6 +66,8 @@ class TrainOptions(CommandOptions):
     """Crop every image to the head's bounding box first."""
     target: Literal["t1", "t1ce", "t2", "flair", "any"] | None = None
     """Contrast that modality_unet generates; any for one network that generates all four."""
+    leave_out: str | None = None
+    """Case to hold back for evaluate, of modality_unet: leave-one-out in as many runs as cases."""
     recompute: bool | None = None
     """Run generators again for their gradients: less memory, more time."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] | None = None

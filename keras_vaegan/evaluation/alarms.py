@@ -45,79 +45,122 @@ class Alarm:
         return f"alarm: generated {self.domain.upper()} {self.text} ({self.value:.2f})"
 
 
-def find_alarms(
-    domain: str,
-    inputs: np.ndarray,
-    made: np.ndarray,
-    real: np.ndarray,
-    starts: Mapping[str, np.ndarray] | None = None,
-) -> list[Alarm]:
-    """Look for the known failures of an unpaired translator.
+class AlarmWatch:
+    """Watches translations into one domain go by, and says at the end what is wrong with them.
+
+    It keeps sums and a few numbers an image, so that sets of any size fit.
 
     Args:
-        domain: Modality of the translations.
-        inputs: (N, S, S[, C]) images of the other modality.
-        made: Their translations.
-        real: (M, S, S[, C]) real images of the domain.
-        starts: Hand-drawn starts of the inputs, by name, where a trace of one is looked for.
-
-    Returns:
-        The alarms raised, in a fixed order.
+        domain: Modality of the translations, "ct" or "mri".
     """
-    inputs, made, real = (to_gray(np.asarray(x, "float64")) for x in (inputs, made, real))
-    head, real_head = find_head(inputs), find_head(real)
-    copy = _correlate(inputs, made, head)
-    inversion = _correlate_profiles((made, head), (real, real_head))
-    variety = _measure_variety(made) / max(_measure_variety(real), 1e-8)
-    saturation = _measure_saturation(made, head) - _measure_saturation(real, real_head)
-    found = [
-        ("copy", copy, COPY_LIMIT, "is nearly its input: correlation"),
-        *(
-            ("start", _correlate(to_gray(np.asarray(start, "float64")), made, head), START_LIMIT,
-             f"has not left the hand-drawn start {name!r}: correlation")
-            for name, start in (starts or {}).items()
-        ),
-        ("inverted", inversion, INVERSION_LIMIT,
-         "is dark where real images are bright, from the surface inwards: correlation"),
-        ("monotony", variety, VARIETY_LIMIT, "hardly differs between inputs: share of the variety"),
-        ("saturation", saturation, SATURATION_LIMIT,
-         "is black or white in more of the head than real images: share beyond"),
-    ]  # fmt: skip
-    below = ("inverted", "monotony")
-    return [
-        Alarm(kind, domain, float(value), limit, text)
-        for kind, value, limit, text in found
-        if (value < limit if kind in below else value > limit)
-    ]
+
+    def __init__(self, domain: str) -> None:
+        self.domain = domain
+        self._copies: list[float] = []
+        self._starts: dict[str, list[float]] = {}
+        self._generated, self._real = _SetSums(), _SetSums()
+
+    def add(
+        self,
+        inputs: np.ndarray,
+        generated: np.ndarray,
+        starts: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        """Look at some translations.
+
+        Args:
+            inputs: (N, S, S[, C]) images of the other modality.
+            generated: Their translations.
+            starts: Hand-drawn starts of the inputs, by name, where a trace of one is looked for.
+        """
+        inputs, generated = (to_gray(np.asarray(x, "float64")) for x in (inputs, generated))
+        head = find_head(inputs)
+        self._copies += _correlate(inputs, generated, head)
+        for name, start in (starts or {}).items():
+            gray = to_gray(np.asarray(start, "float64"))
+            self._starts.setdefault(name, []).extend(_correlate(gray, generated, head))
+        self._generated.add(generated, head)
+
+    def add_real(self, real: np.ndarray) -> None:
+        """Look at some real images of the domain: (N, S, S[, C])."""
+        gray = to_gray(np.asarray(real, "float64"))
+        self._real.add(gray, find_head(gray))
+
+    def find(self) -> list[Alarm]:
+        """The alarms raised so far, in a fixed order."""
+        generated, real = self._generated, self._real
+        found = [
+            ("copy", np.median(self._copies), COPY_LIMIT, "is nearly its input: correlation"),
+            *(
+                ("start", np.median(values), START_LIMIT,
+                 f"has not left the hand-drawn start {name!r}: correlation")
+                for name, values in self._starts.items()
+            ),
+            ("inverted", _correlate_profiles(generated.profile, real.profile), INVERSION_LIMIT,
+             "is dark where real images are bright, from the surface inwards: correlation"),
+            ("monotony", generated.variety / max(real.variety, 1e-8), VARIETY_LIMIT,
+             "hardly differs between inputs: share of the variety"),
+            ("saturation", generated.saturation - real.saturation, SATURATION_LIMIT,
+             "is black or white in more of the head than real images: share beyond"),
+        ]  # fmt: skip
+        below = ("inverted", "monotony")
+        return [
+            Alarm(kind, self.domain, float(value), limit, text)
+            for kind, value, limit, text in found
+            if (value < limit if kind in below else value > limit)
+        ]
 
 
-def _correlate(first: np.ndarray, second: np.ndarray, head: np.ndarray) -> float:
-    """Median over images of the correlation inside the head; 0 where either is constant."""
+class _SetSums:
+    """Sums over a set of images, from which its depth profile, variety and saturation follow."""
+
+    def __init__(self) -> None:
+        self._count, self._pixels, self._extreme = 0, 0, 0
+        self._sum, self._squares = np.zeros(()), np.zeros(())
+        self._by_depth = np.zeros((2, DEPTH_BINS))
+
+    def add(self, images: np.ndarray, head: np.ndarray) -> None:
+        """Add (N, S, S) float64 images and their heads."""
+        self._count += len(images)
+        self._sum = self._sum + images.sum(axis=0)
+        self._squares = self._squares + np.square(images).sum(axis=0)
+        values = images[head]
+        bins = np.minimum((measure_depth(head) * DEPTH_BINS).astype(int), DEPTH_BINS - 1)[head]
+        self._by_depth += [
+            np.bincount(bins, values, DEPTH_BINS), np.bincount(bins, minlength=DEPTH_BINS)
+        ]  # fmt: skip
+        self._pixels += len(values)
+        self._extreme += int(((values <= EXTREMES[0]) | (values >= EXTREMES[1])).sum())
+
+    @property
+    def profile(self) -> np.ndarray:
+        """Mean intensity by depth in the head."""
+        sums, counts = self._by_depth
+        return sums / np.maximum(counts, 1)
+
+    @property
+    def variety(self) -> float:
+        """Mean over pixels of the standard deviation over images."""
+        mean, square = self._sum / self._count, self._squares / self._count
+        return float(np.sqrt(np.maximum(square - mean**2, 0)).mean())
+
+    @property
+    def saturation(self) -> float:
+        """Share of the heads' pixels that are black or white."""
+        return self._extreme / max(self._pixels, 1)
+
+
+def _correlate(first: np.ndarray, second: np.ndarray, head: np.ndarray) -> list[float]:
+    """Correlation inside the head, an image; 0 where either is constant."""
     values = []
     for one, other, mask in zip(first, second, head, strict=True):
         one, other = one[mask], other[mask]
         flat = len(one) < 2 or one.std() < 1e-6 or other.std() < 1e-6
-        values.append(0.0 if flat else np.corrcoef(one, other)[0, 1])
-    return float(np.median(values))
+        values.append(0.0 if flat else float(np.corrcoef(one, other)[0, 1]))
+    return values
 
 
-def _correlate_profiles(*sets: tuple[np.ndarray, np.ndarray]) -> float:
-    """Correlation of two sets' mean intensities by depth in the head; 0 where one is constant."""
-    profiles = []
-    for images, head in sets:
-        bins = np.minimum((measure_depth(head) * DEPTH_BINS).astype(int), DEPTH_BINS - 1)[head]
-        sums = np.bincount(bins, images[head], DEPTH_BINS)
-        profiles.append(sums / np.maximum(np.bincount(bins, minlength=DEPTH_BINS), 1))
-    flat = any(profile.std() < 1e-3 for profile in profiles)
-    return 0.0 if flat else float(np.corrcoef(profiles[0], profiles[1])[0, 1])
-
-
-def _measure_variety(images: np.ndarray) -> float:
-    """Mean over pixels of the standard deviation over images."""
-    return float(images.std(axis=0).mean())
-
-
-def _measure_saturation(images: np.ndarray, head: np.ndarray) -> float:
-    """Share of the heads' pixels that are black or white."""
-    values = images[head]
-    return float(np.mean((values <= EXTREMES[0]) | (values >= EXTREMES[1]))) if len(values) else 0.0
+def _correlate_profiles(first: np.ndarray, second: np.ndarray) -> float:
+    """Correlation of two depth profiles; 0 where one is constant."""
+    flat = min(first.std(), second.std()) < 1e-3
+    return 0.0 if flat else float(np.corrcoef(first, second)[0, 1])

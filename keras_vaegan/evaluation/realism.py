@@ -6,10 +6,11 @@ A cycle metric is blind to the translation in between; these figures are not. Im
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from scipy.stats import t as student_t
 from skimage.feature import hog
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -18,8 +19,9 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from keras_vaegan.data.folders import spread
 from keras_vaegan.data.image import round_to_levels
-from keras_vaegan.evaluation.metrics import compute_mae, to_gray
+from keras_vaegan.evaluation.metrics import to_gray
 
 HOG_SIDE = 128
 HOG_CELL = 16
@@ -27,6 +29,9 @@ HISTOGRAM_BINS = 32
 SPECTRUM_BINS = 32
 CLIP_SIGMA = 5.0
 FOLDS = 5
+PARTS = 10  # of the jackknife
+MOST = 1000  # images a set whose kernels are compared
+SMALLEST_SPAN = 1e-9
 
 
 def compute_features(images: np.ndarray) -> dict[str, np.ndarray]:
@@ -81,92 +86,164 @@ def compute_mmd(first: np.ndarray, second: np.ndarray) -> float:
 
     Reference: Gretton et al. 2012; the kernel is that of Binkowski et al. 2018 (KID).
     """
-
-    def mean_off_diagonal(k: np.ndarray) -> float:
-        return float((k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)))
-
-    across = float(polynomial_kernel(first, second).mean())
-    return sum(mean_off_diagonal(polynomial_kernel(x)) for x in (first, second)) - 2 * across
+    places = np.split(np.arange(len(first) + len(second)), [len(first)])
+    return _compare_sets(polynomial_kernel(np.concatenate([first, second])), *places)
 
 
 def compute_realism_gap(
-    generated: dict, real: dict, other_real: dict, untranslated: dict
-) -> dict[str, float | None]:
+    generated: dict,
+    real: dict,
+    untranslated: dict,
+    seed: int = 0,
+    cases: tuple[Sequence[str], Sequence[str]] | None = None,
+) -> dict[str, dict]:
     """How much of the way from untranslated to real is left, overall and per feature group.
 
     (MMD(generated, real) - MMD(real, real')) / (MMD(untranslated, real) - MMD(real, real')), on
-    features standardised by `real` and clipped to 5 sigma.
+    features standardised by all real images and clipped to 5 sigma. The real images are split in
+    two halves, by case where cases are known; the gap is the mean over both ways of calling one
+    real and the other real'. Of more than 1,000 images a set that many count, spread evenly.
+
+    The interval is the jackknife's over cases, or else over ten random parts of the images.
 
     Args:
         generated: Features of translations.
         real: Features of real images.
-        other_real: Features of other real images (real').
-        untranslated: Features of the translations' inputs.
+        untranslated: Features of the translations' inputs, in their order.
+        seed: Seed of the halves and the parts.
+        cases: The cases of the translations and of the real images, where both are known.
 
     Returns:
-        {"all", "hog", "histogram", "spectrum"}: 0 is real, 1 no better than not translating;
-        None where the input is already as real as real images are, or a set has fewer than two.
+        {"gap": {"all", "hog", "histogram", "spectrum"}, "gap_interval": the same}: 0 is real, 1
+        no better than not translating. A gap is None where the input is already as real as real
+        images are, or where there are fewer than two translations or four real images; an
+        interval, [low, high] of 95 %, is None where it cannot be told.
     """
-    if min(len(s["histogram"]) for s in (generated, real, other_real, untranslated)) < 2:
-        return dict.fromkeys(("all", *real))
-    gaps = {}
+    made, kept = (_choose(len(s["histogram"])) for s in (generated, real))
+    if len(made) < 2 or len(kept) < 4:
+        nothing = dict.fromkeys(("all", *real))
+        return {"gap": nothing, "gap_interval": nothing}
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(kept))
+    if cases is None:
+        parts = np.arange(len(made)) % PARTS, np.argsort(order) % PARTS
+        halves = np.argsort(order) < -(-len(kept) // 2)
+    else:
+        parts = np.array(cases[0])[made], np.array(cases[1])[kept]
+        halves = _split_cases(parts[1], rng)
+    own, theirs = parts
+    gaps: dict[str, dict] = {"gap": {}, "gap_interval": {}}
     for name, names in {"all": list(real), **{name: [name] for name in real}}.items():
         sets = [
-            np.concatenate([_standardise(s[n], real[n]) for n in names], axis=1)
-            for s in (generated, real, other_real, untranslated)
+            np.concatenate([_standardise(s[n][chosen], real[n]) for n in names], axis=1)
+            for s, chosen in ((generated, made), (untranslated, made), (real, kept))
         ]
-        floor = compute_mmd(sets[1], sets[2])
-        span = compute_mmd(sets[3], sets[1]) - floor
-        gaps[name] = (compute_mmd(sets[0], sets[1]) - floor) / span if span > 1e-9 else None
+        kernel = polynomial_kernel(np.concatenate(sets))
+        gap = _measure_gap(kernel, np.ones(len(own), bool), np.ones(len(theirs), bool), halves)
+        rest = [
+            _measure_gap(kernel, own != left_out, theirs != left_out, halves)
+            for left_out in np.unique(np.concatenate(parts))
+        ]
+        gaps["gap"][name] = gap
+        gaps["gap_interval"][name] = None if gap is None else _find_interval(gap, rest)
     return gaps
 
 
+def describe_stored(images: np.ndarray) -> dict[str, np.ndarray]:
+    """`compute_features` of images as they are stored, in 8 bits.
+
+    A network's black is never quite 0, and normalised gradients would take what no file keeps for
+    structure.
+    """
+    return compute_features(round_to_levels(images))
+
+
+def join_features(parts: Sequence[dict]) -> dict[str, np.ndarray]:
+    """Features of several batches -> those of the whole set."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 def evaluate_realism(
-    generated: np.ndarray, real: np.ndarray, untranslated: np.ndarray, seed: int = 0
+    generated: dict,
+    real: dict,
+    untranslated: dict,
+    seed: int = 0,
+    cases: tuple[Sequence[str], Sequence[str]] | None = None,
 ) -> dict:
-    """Compare a set of translations with real images of their modality.
-
-    All images are compared as they are stored, in 8 bits: a network's black is never quite 0,
-    and normalised gradients would take what no file keeps for structure.
-
-    The real images are split in two halves at random; the gap is the mean over both ways of
-    calling one half real and the other real', so that every image serves in either role.
+    """Compare a set of translations with real images of their modality, by `describe_stored`.
 
     Args:
-        generated: Translations (N, S, S[, C]) in [0, 1].
-        real: Real images of the target modality; the gap needs at least 4, else it is None.
-        untranslated: The translations' inputs.
-        seed: Seed of the split and the folds.
+        generated: Features of translations.
+        real: Features of real images of the target modality.
+        untranslated: Features of the translations' inputs.
+        seed: Seed of the halves and the folds.
+        cases: As `compute_realism_gap`.
 
     Returns:
-        {"c2st_auc", "untranslated_auc", "gap": {"all", "hog", "histogram", "spectrum"}, "copy",
-        "n_generated", "n_real"}; "copy" is the mean absolute difference of inputs and
-        translations: near 0 means that nothing was done.
+        {"c2st_auc", "untranslated_auc", "gap", "gap_interval", "n_generated", "n_real"}.
     """
-    images = {"generated": generated, "real": real, "untranslated": untranslated}
-    features = {name: compute_features(round_to_levels(values)) for name, values in images.items()}
-    order = np.random.default_rng(seed).permutation(len(real))
-    halves = [
-        {name: values[part] for name, values in features["real"].items()}
-        for part in np.array_split(order, 2)
-    ]
-    gaps = [
-        compute_realism_gap(features["generated"], one, other, features["untranslated"])
-        for one, other in (halves, halves[::-1])
-    ]
     return {
-        "c2st_auc": compute_c2st(features["generated"], features["real"], seed),
-        "untranslated_auc": compute_c2st(features["untranslated"], features["real"], seed),
-        "gap": {name: _mean_or_none([gap[name] for gap in gaps]) for name in gaps[0]},
-        "copy": compute_mae(untranslated, generated),
-        "n_generated": len(generated),
-        "n_real": len(real),
+        "c2st_auc": compute_c2st(generated, real, seed),
+        "untranslated_auc": compute_c2st(untranslated, real, seed),
+        **compute_realism_gap(generated, real, untranslated, seed, cases),
+        "n_generated": len(generated["histogram"]),
+        "n_real": len(real["histogram"]),
     }
 
 
-def _mean_or_none(values: list[Any]) -> float | None:
-    """The mean; None where one of the values is."""
-    return None if None in values else sum(values) / len(values)
+def _measure_gap(
+    kernel: np.ndarray, made: np.ndarray, kept: np.ndarray, halves: np.ndarray
+) -> float | None:
+    """The gap from a kernel of [generated, untranslated, real], of chosen ones; None where it has
+    no scale, or a set fewer than two."""
+    generated, untranslated = np.flatnonzero(made), len(made) + np.flatnonzero(made)
+    first, second = (2 * len(made) + np.flatnonzero(kept & half) for half in (halves, ~halves))
+    if min(map(len, (generated, first, second))) < 2:
+        return None
+    floor = _compare_sets(kernel, first, second)
+    gaps = []
+    for half in (first, second):
+        span = _compare_sets(kernel, untranslated, half) - floor
+        if span <= SMALLEST_SPAN:
+            return None
+        gaps.append((_compare_sets(kernel, generated, half) - floor) / span)
+    return float(np.mean(gaps))
+
+
+def _compare_sets(kernel: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
+    """Unbiased squared MMD of two sets of rows of a kernel matrix."""
+    within = 0.0
+    for chosen in (first, second):
+        part = kernel[np.ix_(chosen, chosen)]
+        within += (part.sum() - np.trace(part)) / (len(part) * (len(part) - 1))
+    return float(within - 2 * kernel[np.ix_(first, second)].mean())
+
+
+def _find_interval(value: float, rest: Sequence[float | None]) -> list[float] | None:
+    """The jackknife's 95 % interval from the values with one part left out."""
+    known = np.array([other for other in rest if other is not None])
+    if len(known) < 2 or len(known) < len(rest):
+        return None
+    error = np.sqrt((len(known) - 1) * np.var(known))
+    reach = float(student_t.ppf(0.975, len(known) - 1) * error)
+    return [value - reach, value + reach]
+
+
+def _choose(count: int) -> np.ndarray:
+    """Places of at most `MOST` items, spread evenly."""
+    return np.array(spread(range(count), MOST), int)
+
+
+def _split_cases(cases: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(N,) cases -> (N,) bool, about half of the images each, no case on both sides."""
+    names = rng.permutation(np.unique(cases))
+    halves, sizes = np.zeros(len(cases), bool), [0, 0]
+    for name in names:
+        own = cases == name
+        side = int(sizes[1] < sizes[0])
+        halves |= own & bool(side)
+        sizes[side] += int(own.sum())
+    return halves
 
 
 def _join(features: dict) -> np.ndarray:

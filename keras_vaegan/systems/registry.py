@@ -3,8 +3,7 @@
 A fourth system is a folder beside these and a line in `SYSTEMS`. Outside, only what must be known
 without a system names it: a network of its own (`config/networks.py`, `models/build.py`), the
 names of its weight files (`weights/names.py`), the config of its preparation (`weights/record.py`),
-options of its own (`commands/train.py`), figures that its report compares
-(`evaluation/report.py`), its command, and public names (`__init__.py`).
+options of its own (`commands/train.py`), its command, and public names (`__init__.py`).
 """
 
 from __future__ import annotations

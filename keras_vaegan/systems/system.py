@@ -12,6 +12,7 @@ from keras_vaegan.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
+    from keras_vaegan.evaluation.report.content import Content
     from keras_vaegan.interop.keras_h5.load import Network
     from keras_vaegan.training.callbacks import PlateauRate
     from keras_vaegan.training.device_store import DeviceStore
@@ -54,6 +55,10 @@ class TrainingData:
     description: str
     plateau: PlateauRate | None = None
 
+    def complete(self, config: Any) -> Any:
+        """A run's config with what its data taught, if anything: the weight files carry it."""
+        return config
+
     def read_batch(self, step: int) -> tuple[np.ndarray, ...]:
         """The global batch of a step: a function of the run's seed and the step alone.
 
@@ -92,12 +97,14 @@ class Evaluation:
         rows: One dict an image or case, all with the same keys.
         pictures: Caption -> (H, W, 3) uint8.
         summary: The figures that decide, a line each.
+        content: What the report says of them.
     """
 
     metrics: dict
     rows: list[dict]
     pictures: dict[str, np.ndarray]
     summary: list[str]
+    content: Content
 
 
 @dataclass(frozen=True)
@@ -108,15 +115,15 @@ class EvaluationOptions:
         protocol: Name of the metric definitions.
         limit: Images per domain, or cases, at most; None for all.
         seed: Seed of whatever is drawn.
+        keep_leaks: Keep test images that are among the training images too.
         enhance: Super-resolution of (N, H, W, C) in [0, 1] that keeps the shape, or None.
-        names: File names of the images by modality, for figures by case; None where unknown.
     """
 
     protocol: str = "unit"
     limit: int | None = None
     seed: int = 0
+    keep_leaks: bool = False
     enhance: Callable[[np.ndarray], np.ndarray] | None = None
-    names: dict[str, list[str]] | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_vaegan.data.image import write_image
-from keras_vaegan.evaluation.report import draw_history
+from keras_vaegan.evaluation.history import draw_history
 from keras_vaegan.files import write_csv
 from keras_vaegan.training.backend import is_chief
 from keras_vaegan.training.state import save_run_state

@@ -16,9 +16,11 @@ from keras_vaegan.training.run_folder import write_run_config
 from keras_vaegan.weights.names import MODALITY_FILE, RRDBNET_FILE
 
 
-def test_evaluate_writes_the_contracted_files(weights, phantom, tmp_path):
+def test_evaluate_writes_the_contracted_files(weights, phantom, tmp_path, capsys):
+    """Compared with itself besides: no difference is one that is none."""
     status = evaluate.main([
-        "--weights", str(weights), "--data", str(phantom), "--out", str(tmp_path), "--limit", "8",
+        "--weights", str(weights), "--compare", str(weights), "--data", str(phantom),
+        "--out", str(tmp_path), "--limit", "8",
     ])  # fmt: skip
     assert status == 0
     metrics = json.loads((tmp_path / "metrics.json").read_text())
@@ -30,8 +32,29 @@ def test_evaluate_writes_the_contracted_files(weights, phantom, tmp_path):
         assert metrics["translation"][name]["identity"]["mae"] > 0
     assert metrics["cycle_enhanced"] is None and metrics["protocol"] == "unit"
     assert len((tmp_path / "per_image.csv").read_text().splitlines()) == 17
-    assert "<img" in (tmp_path / "report.html").read_text()
+    found = metrics["comparison"]["differences"]
+    assert len(found) == 14 and not any(part["differs"] for part in found)
+    assert capsys.readouterr().out.count("no difference shown") == len(found)
+    page = (tmp_path / "report.html").read_text()
+    assert "<img" in page and "Both runs: headline figures" in page
     assert read_image(tmp_path / "grid.png").std() > 10
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "names"),
+    [("a/run", "b/run", ("a/run", "b/run")), ("a/x", "a/y", ("x", "y"))],
+)
+def test_runs_are_called_by_what_tells_them_apart(tmp_path, first, second, names):
+    assert evaluate.name_folders(tmp_path / first, tmp_path / second) == names
+
+
+def test_evaluate_refuses_to_compare_what_differs_in_kind(tmp_path, weights, expect_refusal):
+    (tmp_path / RRDBNET_FILE).write_bytes(b"")
+    line = expect_refusal(
+        evaluate.main, "--weights", weights, "--compare", tmp_path, "--data", tmp_path,
+        "--out", tmp_path / "o",
+    )  # fmt: skip
+    assert "of another system" in line
 
 
 def test_evaluate_refuses_bad_input(weights, phantom, tmp_path, expect_refusal):
@@ -39,7 +62,12 @@ def test_evaluate_refuses_bad_input(weights, phantom, tmp_path, expect_refusal):
         evaluate.main, "--weights", tmp_path, "--data", phantom, "--out", tmp_path / "o"
     )
     assert "g_target_weights.h5" in line
-    for change, word in ((("--limit", "2"), "limit"), (("--protocol", "best"), "protocol")):
+    for change, word in (
+        (("--limit", "2"), "limit"),
+        (("--protocol", "best"), "protocol"),
+        (("--protocol", "synthrad2023"), "volumes in testA and testB"),
+        (("--compare", str(tmp_path / "absent")), "compare"),
+    ):
         line = expect_refusal(
             evaluate.main,
             "--weights",

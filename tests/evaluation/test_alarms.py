@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from keras_vaegan.evaluation.alarms import find_alarms
+from keras_vaegan.evaluation.alarms import AlarmWatch
 
 SIDE, COUNT = 64, 8
 
@@ -30,8 +30,18 @@ _, REAL = make_heads(1)
 HEADS = CT > 0.05
 
 
+def find_alarms(made, starts=None, batch=COUNT):
+    """Alarms of a set that comes in batches."""
+    watch = AlarmWatch("ct")
+    for first in range(0, COUNT, batch):
+        part = slice(first, first + batch)
+        watch.add(MRI[part], made[part], {k: v[part] for k, v in (starts or {}).items()})
+        watch.add_real(REAL[part])
+    return watch.find()
+
+
 def kinds(made, starts=None):
-    return [alarm.kind for alarm in find_alarms("ct", MRI, made, REAL, starts)]
+    return [alarm.kind for alarm in find_alarms(made, starts)]
 
 
 def test_the_truth_raises_none():
@@ -45,7 +55,7 @@ def test_a_copy_is_told():
 def test_the_start_is_told_by_its_name():
     start = np.where(HEADS, 1 - MRI, 0)
     made = np.clip(0.9 * start + 0.02, 0, 1)
-    (alarm,) = find_alarms("ct", MRI, made, REAL, {"negative": start, "copy": MRI})
+    (alarm,) = find_alarms(made, {"negative": start, "copy": MRI})
     assert alarm.kind == "start" and "'negative'" in str(alarm) and alarm.value > alarm.limit
 
 
@@ -66,5 +76,11 @@ def test_saturated_translations_are_told(value):
 
 
 def test_an_alarm_is_one_line():
-    (line, *_) = map(str, find_alarms("ct", MRI, MRI, REAL))
+    (line, *_) = map(str, find_alarms(MRI))
     assert line.startswith("alarm: generated CT is nearly its input") and "\n" not in line
+
+
+def test_batches_find_what_the_whole_set_finds():
+    whole, parts = (find_alarms(MRI, batch=batch) for batch in (COUNT, 3))
+    assert [alarm.kind for alarm in whole] == [alarm.kind for alarm in parts]
+    np.testing.assert_allclose([a.value for a in whole], [a.value for a in parts], rtol=1e-9)

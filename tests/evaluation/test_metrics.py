@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from skimage.metrics import structural_similarity
 from sklearn.metrics import f1_score, roc_auc_score
 
 from keras_vaegan.evaluation.metrics import (
+    GAUSSIAN,
     PSNR_CEILING,
+    UNIFORM,
     compute_auc_roc,
     compute_auc_roc_per_image,
     compute_bce,
@@ -15,6 +18,7 @@ from keras_vaegan.evaluation.metrics import (
     compute_mae,
     compute_psnr,
     compute_ssim,
+    map_ssim,
     summarise,
     to_decibel,
 )
@@ -55,6 +59,33 @@ def ssim_oracle(x: np.ndarray, y: np.ndarray) -> float:
 def test_ssim_equals_its_definition_over_the_valid_region(pairs):
     expected = [ssim_oracle(x, y) for x, y in zip(*pairs, strict=True)]
     np.testing.assert_allclose(compute_ssim(*pairs), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(24, 20), (11, 70), (203, 301)], ids=str)
+@pytest.mark.parametrize("window", [GAUSSIAN, UNIFORM], ids=["gaussian", "uniform"])
+def test_ssim_equals_scikit_image(shape, window):
+    rng = np.random.default_rng(2)
+    x = rng.uniform(size=(2, *shape, 2))
+    y = np.clip(x + rng.normal(0, 0.2, x.shape), 0, 1)
+    options = {"data_range": 1, "full": True, "use_sample_covariance": window is UNIFORM}
+    if window is GAUSSIAN:
+        options |= {"gaussian_weights": True, "sigma": 1.5}
+    maps = [structural_similarity(x[0, ..., i], y[0, ..., i], **options)[1] for i in range(2)]
+    ours = [map_ssim(x[0, ..., i], y[0, ..., i], window=window) for i in range(2)]
+    for i in range(2):
+        np.testing.assert_allclose(ours[i], maps[i], atol=1e-9)
+    each = [
+        structural_similarity(a, b, channel_axis=-1, **options)[0]
+        for a, b in zip(x, y, strict=True)
+    ]
+    np.testing.assert_allclose(compute_ssim(x, y, window=window, per_channel=True), each, atol=1e-9)
+    gray = compute_ssim(x.mean(axis=-1), y.mean(axis=-1), window=window)
+    np.testing.assert_allclose(compute_ssim(x, y, window=window), gray, atol=1e-12)
+
+
+def test_images_smaller_than_the_window_are_refused():
+    with pytest.raises(ValueError, match="10x40 pixels: expected at least 11"):
+        compute_ssim(np.zeros((1, 10, 40)), np.zeros((1, 10, 40)))
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from keras_vaegan.data.image import image_to_unit
 from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.anatomy import find_head
 from keras_vaegan.evaluation.error_map import ErrorMap, describe_pixels
-from keras_vaegan.evaluation.truth import find_case
+from keras_vaegan.evaluation.truth import find_cases
 from keras_vaegan.evaluation.uncertainty import fit_scale, measure_uncertainty
 from keras_vaegan.systems.cyclegan.images import load_test_sets
 from keras_vaegan.systems.cyclegan.translator import Translator
@@ -62,11 +62,9 @@ def cross_calibrate(features: list, errors: list, spreads: list, cases: list[str
     Args:
         features: (n, 6) float32 of `describe_pixels` an image, n pixels of its own.
         errors, spreads: (n,) an image: the translation's error, the samples' deviation.
-        cases: An image's case; folds never part one, unless there is but one.
+        cases: An image's case; folds never part one.
     """
     groups = list(dict.fromkeys(cases))
-    if len(groups) == 1:
-        groups = cases = [str(index) for index in range(len(errors))]
     folds = {group: index % min(FOLDS, len(groups)) for index, group in enumerate(groups)}
     own = np.array([folds[case] for case in cases])
     scaled, mapped = [spread.copy() for spread in spreads], list(spreads)
@@ -103,6 +101,8 @@ def _calibrate(
             "of equal names and anatomy; use such a set"
         )
     mri, ct = (image_to_unit(sets[name]["images"]) for name in ("testB", "testA"))
+    names = sets["testB"]["names"]
+    known = find_cases(names) or names
     features, errors, spreads, cases = [], [], [], []
     for place_mri, place_ct in progress(sets["pairs"], direction, len(sets["pairs"])):
         pair = {"mri": mri[place_mri][None], "ct": ct[place_ct][None]}
@@ -116,7 +116,7 @@ def _calibrate(
         features.append(told[head])
         errors.append((mean - pair[target][0].mean(axis=-1))[head])
         spreads.append(spread[head])
-        cases.append(find_case(sets["testB"]["names"][place_mri]))
+        cases.append(known[place_mri])
     if len(cases) < FEWEST_PAIRS:
         raise InputError(
             f"{len(cases)} pairs with a head in {data}: expected at least {FEWEST_PAIRS}; use "

@@ -22,9 +22,11 @@ from keras_vaegan.evaluation.domain import (
     write_statistics,
 )
 from keras_vaegan.systems.cyclegan.config import CycleGANConfig
-from keras_vaegan.systems.cyclegan.evaluation import draw_translation_grid, evaluate_translation
+from keras_vaegan.systems.cyclegan.evaluation import evaluate_translation
 from keras_vaegan.systems.cyclegan.images import UnpairedSampler, load_images
 from keras_vaegan.systems.cyclegan.prepared import SUFFIX, read_prepared
+from keras_vaegan.systems.cyclegan.report import draw_grid
+from keras_vaegan.systems.cyclegan.two_way import TwoWay
 from keras_vaegan.systems.system import TrainingData, Validation
 from keras_vaegan.training.device_store import DeviceStore
 
@@ -77,11 +79,12 @@ class TrainingImages(TrainingData):
             partial(_translate, trainer, network)
             for network in (trainer.g_target_ema, trainer.g_source_ema)
         )
-        result = evaluate_translation(to_ct, to_mri, self.held_mri, self.held_ct)
+        sets = TwoWay(to_ct, to_mri, self.held_mri, self.held_ct)
+        result = evaluate_translation(sets)
         row = flatten_metrics(result.metrics, trainer.config.best_by)
         for alarm in result.metrics["alarms"]:
             print(f"\n{Alarm(**alarm)}", file=sys.stderr, flush=True)
-        return Validation(row, draw_translation_grid(result, SAMPLE_ROWS))
+        return Validation(row, draw_grid(sets, SAMPLE_ROWS))
 
     def write_records(self, out: Path) -> None:
         """Write what both domains are like, which `translate` warns by, unless it is there."""

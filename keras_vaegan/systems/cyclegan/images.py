@@ -14,6 +14,7 @@ from keras_vaegan.data.image import list_images, read_image
 from keras_vaegan.data.preparation import fit_images
 from keras_vaegan.data.sampling import Passes, find_scale
 from keras_vaegan.errors import InputError
+from keras_vaegan.evaluation.leaks import leave_out_leaks
 from keras_vaegan.kernels import call_compiled
 
 PAIRED_SHARE = 0.9
@@ -37,29 +38,36 @@ def load_images(
     return np.stack(images), names
 
 
-def load_test_sets(root: str | Path, config: DataConfig, limit: int | None = None) -> dict:
+def load_test_sets(
+    root: str | Path, config: DataConfig, limit: int | None = None, keep_leaks: bool = False
+) -> dict:
     """Load both test folders, and pair them by file stem where nearly all have a partner.
+
+    Images that leak from the training folders beside them are left out.
 
     Args:
         root: Folder with testA (CT) and testB (MRI).
         config: Preparation of the images; in a paired set align="head" crops both images of a
             pair to one box.
         limit: Images per domain at most, spread evenly; of a paired set, whole pairs.
+        keep_leaks: Keep images that leak from the training folders.
 
     Returns:
-        {"testA": {"images", "names"}, "testB": ..., "pairs": [(MRI index, CT index)] or None}.
+        {"testA": {"images", "names"}, "testB": ..., "pairs": [(MRI index, CT index)] or None,
+        "leaks": by folder as `leave_out_leaks` tells}.
 
     Raises:
-        InputError: a missing or empty folder, and as `load_images`.
+        InputError: a missing or empty folder, and as `load_images` and `leave_out_leaks`.
     """
     files = {name: list_images(Path(root) / name) for name in TEST_FOLDERS}
+    files, leaks = leave_out_leaks(Path(root), files, keep_leaks)
     by_stem = {name: {p.stem: p for p in paths} for name, paths in files.items()}
     common = sorted(by_stem["testA"].keys() & by_stem["testB"].keys())
     paired = len(common) >= PAIRED_SHARE * max(map(len, by_stem.values()))
     if paired and limit is not None:
         chosen = set(spread(common, limit))
         files = {name: [p for p in paths if p.stem in chosen] for name, paths in files.items()}
-    sets: dict = {}
+    sets: dict = {"leaks": leaks}
     for name, other in (TEST_FOLDERS, TEST_FOLDERS[::-1]):
         partners = by_stem[other] if paired and config.align != "none" else {}
         images, names = load_images(spread(files[name], limit), config, partners)

@@ -9,11 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_vaegan.data.brats import find_cases, read_case
+from keras_vaegan.data.brats import Scan, find_cases, read_case, read_tumour
 from keras_vaegan.data.folders import spread
+from keras_vaegan.data.image import unit_to_image
+from keras_vaegan.data.intensity import IntensityRange
 from keras_vaegan.errors import InputError
+from keras_vaegan.evaluation.confidence import bootstrap_mean
 from keras_vaegan.evaluation.metrics import map_ssim, summarise, to_decibel
-from keras_vaegan.evaluation.report import draw_sample_grid
+from keras_vaegan.evaluation.pictures import draw_sample_grid
+from keras_vaegan.evaluation.report.content import choose_examples
+from keras_vaegan.progress import show_progress
+from keras_vaegan.systems.modality.report import TargetPart, describe_synthesis
 from keras_vaegan.systems.modality.slices import list_inputs, list_targets
 from keras_vaegan.systems.modality.synthesizer import Synthesizer
 from keras_vaegan.systems.system import Evaluation, EvaluationOptions
@@ -21,13 +27,18 @@ from keras_vaegan.systems.system import Evaluation, EvaluationOptions
 PROTOCOL = {
     "name": "modality",
     "data_range": 1.0,
-    "window": "1st to 99th percentile of each volume's brain becomes [0, 1] (the run's own)",
+    "window": "1st to 99th percentile of each real volume's brain becomes [0, 1], whatever the "
+    "run's normalisation; the synthesis comes into it by the real volume's own range",
     "clip": [0.0, 1.0],
-    "mask": "brain: what is foreground in every input; whole: all voxels, 0 outside the brain",
+    "mask": "brain: what is foreground in every input; whole: all voxels, 0 outside the brain; "
+    "tumour: what a segmentation beside the scans labels",
     "ssim": "axial slices, 11x11 Gaussian of sigma 1.5, averaged over the voxels that count",
     "fitted": "the synthesis after the copy's linear fit, to compare the two on equal terms",
     "copy": "the input that is best by PSNR after a linear fit to the real contrast in the brain",
+    "plain_copy": "the input that is best by PSNR as it is, in its own window",
 }
+MEASURES = ("psnr", "ssim", "mae")
+WINDOW_PERCENTILES = (1.0, 99.0)
 WINDOW_MARGIN = 5
 ERROR_GAIN = 4
 CASE_ROWS = 3
@@ -43,24 +54,47 @@ def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evalu
         raise InputError(f"--protocol {options.protocol}: expected {PROTOCOL['name']}; drop it")
     folders = spread(find_held_out_cases(weights, data), options.limit)
     synthesizer = Synthesizer.load(weights)
-    rows, pictures = [], {}
+    rows: list[dict] = []
+    pictures, parts = {}, []
     for target in list_targets(synthesizer.config):
-        lines: list = []
-        for folder in folders:
-            row, drawn = evaluate_case(synthesizer, folder, target)
-            rows.append(row)
-            lines += drawn if len(lines) < GRID_ROWS else []
-            print_case(row)
+        part, lines = evaluate_target(synthesizer, folders, target)
+        rows += part.rows
         pictures[target] = draw_synthesis_grid(lines, list_inputs(target), target)
+        parts.append(part)
     metrics = {
         "protocol": PROTOCOL["name"],
         "definitions": PROTOCOL,
         "data": dataclasses.asdict(synthesizer.data),
         "n_cases": len(folders),
         "cases": [folder.resolve().name for folder in folders],
-        **summarise_cases(rows),
+        **summarise_cases(rows, options.seed),
     }
-    return Evaluation(metrics, rows, pictures, list_figures(metrics))
+    content = describe_synthesis(metrics, parts)
+    return Evaluation(metrics, rows, pictures, list_figures(metrics), content)
+
+
+def evaluate_target(
+    synthesizer: Synthesizer, folders: Sequence[Path], target: str
+) -> tuple[TargetPart, list]:
+    """One contrast of every case.
+
+    Of each case a slice of bytes is held until the best, median and worst are known.
+
+    Returns:
+        What the report shows, and rows of pictures of the first cases.
+    """
+    rows: list[dict] = []
+    slices: list[dict[str, np.ndarray]] = []
+    lines: list = []
+    for folder in show_progress(folders, f"generating {target}"):
+        row, drawn, shown = evaluate_case(synthesizer, folder, target)
+        rows.append(row)
+        slices.append(shown)
+        lines += drawn if len(lines) < GRID_ROWS else []
+        print_case(row)
+    chosen = choose_examples([row["brain_psnr"] for row in rows])
+    pictures = {rank: slices[index] for rank, index in chosen.items()}
+    return TargetPart(target, rows, pictures, {k: rows[i] for k, i in chosen.items()}), lines
 
 
 def find_held_out_cases(weights: Path, data: Path) -> list[Path]:
@@ -103,16 +137,37 @@ def read_parts(path: Path) -> dict[str, list[str]]:
         ) from error
 
 
-def evaluate_case(synthesizer: Synthesizer, folder: Path, target: str) -> tuple[dict, list]:
-    """One row of figures, and rows of pictures, of one contrast of one case."""
-    case = read_case(folder, list_inputs(target), target, synthesizer.data.percentiles)
+def evaluate_case(
+    synthesizer: Synthesizer, folder: Path, target: str
+) -> tuple[dict, list, dict[str, np.ndarray]]:
+    """One row of figures, rows of pictures, and `cut_slice`, of one contrast of one case."""
+    case = read_case(folder, list_inputs(target), target, synthesizer.data)
     synthetic, _ = synthesizer.synthesize(case, target)
     truth = case.scans[target]
-    inputs = {modality: case.scans[modality].unit for modality in list_inputs(target)}
+    window = find_window(truth, case.brain)
+    real, synthetic = (view(unit, truth, window, case.brain) for unit in (truth.unit, synthetic))
+    inputs = {}
+    for modality in list_inputs(target):
+        scan = case.scans[modality]
+        inputs[modality] = view(scan.unit, scan, find_window(scan, case.brain), case.brain)
     row = {"case": case.name, "target": target}
-    row |= evaluate_synthesis(truth.unit, synthetic, inputs, case.brain)
-    row["brain_mae_input_units"] = row["brain_mae"] * (truth.range.high - truth.range.low)
-    return row, draw_case(truth.unit, synthetic, inputs, case.brain, CASE_ROWS)
+    row |= evaluate_synthesis(real, synthetic, inputs, case.brain, read_tumour(folder, case))
+    row["brain_mae_input_units"] = row["brain_mae"] * (window.high - window.low)
+    volumes = {**inputs, "synthetic": synthetic, "real": real}
+    lines = draw_case(real, synthetic, inputs, case.brain, CASE_ROWS)
+    return row, lines, cut_slice(volumes, case.brain)
+
+
+def find_window(scan: Scan, brain: np.ndarray) -> IntensityRange:
+    """The values between which figures are taken: percentiles of a scan's brain."""
+    values = np.asarray(scan.range.from_unit(scan.unit, brain))[brain]
+    low, high = np.percentile(values, WINDOW_PERCENTILES)
+    return IntensityRange(float(low), float(high), scan.range.background)
+
+
+def view(unit: np.ndarray, scan: Scan, window: IntensityRange, brain: np.ndarray) -> np.ndarray:
+    """Bring an image from the range of a scan into a window: (X, Y, Z) float32 in [0, 1]."""
+    return np.asarray(window.to_unit(scan.range.from_unit(unit, brain), brain))
 
 
 def print_case(row: dict) -> None:
@@ -139,24 +194,32 @@ def list_figures(metrics: dict) -> list[str]:
     return lines
 
 
-def compare_volumes(real: np.ndarray, synthetic: np.ndarray, brain: np.ndarray) -> dict[str, float]:
+def compare_volumes(
+    real: np.ndarray, synthetic: np.ndarray, brain: np.ndarray, tumour: np.ndarray | None = None
+) -> dict[str, float | None]:
     """PSNR, SSIM and mean absolute error of a synthetic volume.
 
     Args:
         real: (X, Y, Z) in [0, 1], axial slices along the last axis.
         synthetic: The same shape; taken as 0 outside the brain, as the real one is.
         brain: (X, Y, Z) bool.
+        tumour: The same, or None where no segmentation tells it.
 
     Returns:
-        {"brain_psnr", "brain_ssim", "brain_mae", "whole_psnr", ...}: dB, unitless and on the
-        [0, 1] scale; identical volumes give a PSNR of `PSNR_CEILING`.
+        {"brain_psnr", "brain_ssim", "brain_mae", "whole_psnr", ..., "tumour_psnr", ...}: dB,
+        unitless and on the [0, 1] scale, None without tumour; identical volumes give a PSNR of
+        `PSNR_CEILING`.
     """
     real = np.where(brain, real, 0).astype("float64")
     synthetic = np.where(brain, synthetic, 0).astype("float64")
     error = np.abs(real - synthetic)
     similarity = _map_similarity(real, synthetic, brain)
-    figures = {}
-    for part, region in (("brain", brain), ("whole", np.ones_like(brain))):
+    regions = {"brain": brain, "whole": np.ones_like(brain), "tumour": tumour}
+    figures: dict[str, float | None] = {}
+    for part, region in regions.items():
+        if region is None or not region.any():
+            figures |= {f"{part}_{measure}": None for measure in MEASURES}
+            continue
         figures[f"{part}_psnr"] = float(to_decibel(np.mean(error[region] ** 2)))
         figures[f"{part}_ssim"] = float(similarity[region].mean())
         figures[f"{part}_mae"] = float(error[region].mean())
@@ -184,48 +247,65 @@ def fit_copy(source: np.ndarray, real: np.ndarray, brain: np.ndarray) -> np.ndar
 
 
 def evaluate_synthesis(
-    real: np.ndarray, synthetic: np.ndarray, inputs: dict[str, np.ndarray], brain: np.ndarray
+    real: np.ndarray,
+    synthetic: np.ndarray,
+    inputs: dict[str, np.ndarray],
+    brain: np.ndarray,
+    tumour: np.ndarray | None = None,
 ) -> dict:
     """Compare a synthetic volume, and the best copy of one input, with the real one.
 
     Args:
-        real, synthetic, brain: As `compare_volumes`.
+        real, synthetic, brain, tumour: As `compare_volumes`.
         inputs: The contrasts that it comes from, each (X, Y, Z) in [0, 1].
 
     Returns:
         As `compare_volumes`; the same with "fitted_" before each name, after a linear fit to the
         real contrast; with "copy_", of the input that has the best PSNR in the brain after such a
-        fit, and its name as "copy_source".
+        fit, and its name as "copy_source"; with "plain_copy_", of the best input as it is.
     """
-    copies = {
-        name: compare_volumes(real, fit_copy(source, real, brain), brain)
-        for name, source in inputs.items()
+
+    def compare(volume: np.ndarray) -> dict:
+        return compare_volumes(real, volume, brain, tumour)
+
+    def find_best(volumes: dict[str, np.ndarray]) -> str:
+        """The name of the volume with the smallest squared error in the brain."""
+        return min(volumes, key=lambda name: np.square(volumes[name] - real)[brain].mean())
+
+    fitted = {name: fit_copy(source, real, brain) for name, source in inputs.items()}
+    best, plain = find_best(fitted), find_best(inputs)
+    result = compare(synthetic)
+    kinds = {
+        "fitted": fit_copy(synthetic, real, brain),
+        "copy": fitted[best],
+        "plain_copy": inputs[plain],
     }
-    best = max(copies, key=lambda name: copies[name]["brain_psnr"])
-    fitted = compare_volumes(real, fit_copy(synthetic, real, brain), brain)
-    result: dict = compare_volumes(real, synthetic, brain)
-    for kind, figures in (("fitted", fitted), ("copy", copies[best])):
-        result |= {f"{kind}_{name}": value for name, value in figures.items()}
-    return {**result, "copy_source": best}
+    for kind, volume in kinds.items():
+        result |= {f"{kind}_{name}": value for name, value in compare(volume).items()}
+    return {**result, "copy_source": best, "plain_copy_source": plain}
 
 
-def summarise_cases(rows: Sequence[dict]) -> dict[str, dict]:
-    """Mean and standard deviation over cases.
+def summarise_cases(rows: Sequence[dict], seed: int = 0) -> dict[str, dict]:
+    """Mean, standard deviation and 95 % interval over cases.
 
     Args:
         rows: One dict a case and target, as `evaluate_case` makes them.
+        seed: Seed of the intervals.
 
     Returns:
-        {"brain": {target: {"psnr": {"mean", "std"}, "ssim", "mae", "fitted": {...},
-        "copy": {...}}}, "whole": ...}.
+        {"brain": {target: {"psnr": {"mean", "std", "interval"}, "ssim", "mae", "fitted": {...},
+        "copy": {...}, "plain_copy": {...}}}, "whole": ..., "tumour": ...}, the last where a case
+        has a segmentation; an interval is None with a single case.
     """
     result: dict[str, dict] = {"brain": {}, "whole": {}}
+    if any(row.get("tumour_psnr") is not None for row in rows):
+        result["tumour"] = {}
     for target in dict.fromkeys(row["target"] for row in rows):
         chosen = [row for row in rows if row["target"] == target]
         for part, targets in result.items():
-            targets[target] = _average(chosen, f"{part}_")
-            for kind in ("fitted", "copy"):
-                targets[target][kind] = _average(chosen, f"{kind}_{part}_")
+            targets[target] = _average(chosen, f"{part}_", seed)
+            for kind in ("fitted", "copy", "plain_copy"):
+                targets[target][kind] = _average(chosen, f"{kind}_{part}_", seed)
     return result
 
 
@@ -255,18 +335,40 @@ def draw_case(
     return lines
 
 
+def cut_slice(volumes: dict[str, np.ndarray], brain: np.ndarray) -> dict[str, np.ndarray]:
+    """The axial slice with the most brain, front up, cut to the brain with a margin.
+
+    Args:
+        volumes: By name, each (X, Y, Z) in [0, 1].
+        brain: (X, Y, Z) bool.
+
+    Returns:
+        The same names: (H, W) uint8.
+    """
+    level = int(brain.sum(axis=(0, 1)).argmax())
+    places = [np.flatnonzero(brain.any(axis=axes)) for axes in ((1, 2), (0, 2))]
+    rows, columns = (
+        slice(max(0, place[0] - WINDOW_MARGIN), place[-1] + 1 + WINDOW_MARGIN) for place in places
+    )
+    return {
+        name: unit_to_image(np.rot90(volume[rows, columns, level]), "uint8")
+        for name, volume in volumes.items()
+    }
+
+
 def draw_synthesis_grid(lines: list, inputs: Sequence[str], target: str) -> np.ndarray:
     """Draw rows of `draw_case` under their titles: (H, W, 3) uint8."""
     titles = [*inputs, f"synthetic {target}", f"real {target}", f"{ERROR_GAIN} x |error|"]
     return draw_sample_grid(lines, titles)
 
 
-def _average(rows: Sequence[dict], prefix: str) -> dict[str, dict]:
-    """Mean and deviation of each measure over rows."""
-    return {
-        measure: summarise([row[prefix + measure] for row in rows])
-        for measure in ("psnr", "ssim", "mae")
-    }
+def _average(rows: Sequence[dict], prefix: str, seed: int) -> dict[str, dict]:
+    """Mean, deviation and interval of each measure over rows."""
+    averages = {}
+    for measure in MEASURES:
+        values = [row[prefix + measure] for row in rows if row[prefix + measure] is not None]
+        averages[measure] = {**summarise(values), "interval": bootstrap_mean(values, seed=seed)}
+    return averages
 
 
 def _map_similarity(real: np.ndarray, synthetic: np.ndarray, brain: np.ndarray) -> np.ndarray:

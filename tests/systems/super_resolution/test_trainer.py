@@ -159,7 +159,9 @@ def signalled_between_the_stages(trainer, stage, set_stage=SuperResolution.set_s
 
 
 @pytest.mark.slow
-def test_a_run_trains_both_stages_resumes_and_is_evaluated(tmp_path, monkeypatch, capsys, tiny):
+def test_a_run_trains_both_stages_resumes_and_is_evaluated(
+    tmp_path, monkeypatch, capsys, tiny, eager_steps
+):
     config = dataclasses.replace(tiny.RRDBNET, pixel_steps=4)
     monkeypatch.setitem(PRESETS, "tiny_rrdbnet", lambda: config)
     rng = np.random.default_rng(0)
@@ -194,5 +196,7 @@ def test_a_run_trains_both_stages_resumes_and_is_evaluated(tmp_path, monkeypatch
     assert metrics["enlargement"]["testA"]["n"] == 8 and metrics["scale"] == 4
     assert json.loads((run / "metrics.json").read_text()) == metrics
     assert len((tmp_path / "e" / "per_image.csv").read_text().splitlines()) == 9
-    assert "Enlargement of testA" in (tmp_path / "e" / "report.html").read_text()
+    page = (tmp_path / "e" / "report.html").read_text()
+    assert "Enlargement of testA" in page and page.count('class="example"') == 3
+    assert metrics["enlargement"]["testA"]["network"]["psnr"]["interval"]
     assert read_image(tmp_path / "e" / "testA.png").std() > 10

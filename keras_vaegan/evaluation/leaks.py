@@ -1,0 +1,81 @@
+"""Test images that a network may have seen in training are left out of its evaluation."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_vaegan.data.folders import TRAIN_FOLDERS
+from keras_vaegan.data.image import select_images
+from keras_vaegan.errors import InputError
+from keras_vaegan.evaluation.audit import find_leaks
+
+EXAMPLES = 3
+
+
+def leave_out_leaks(
+    root: Path, files: Mapping[str, list[Path]], keep: bool = False
+) -> tuple[dict[str, list[Path]], dict[str, dict[str, Any]]]:
+    """Leave out test files that equal, or show the same as, a file of the training folders.
+
+    Training folders that lie beside the test folders are looked through; without any, nothing is
+    known and nothing left out. Of two test files of one name, a pair, both go.
+
+    Args:
+        root: Folder of trainA and trainB.
+        files: Test files by folder.
+        keep: Only count them.
+
+    Returns:
+        The files that stay, and by folder {"found": how many leak, "of": how many there were,
+        "left_out", "examples": [[test file, training file], ...]}.
+
+    Raises:
+        InputError: nothing would be left of a folder.
+    """
+    folders = [root / name for name in TRAIN_FOLDERS if (root / name).is_dir()]
+    train = [path for folder in folders for path in select_images(folder.iterdir())]
+    found = find_leaks(train, [path for paths in files.values() for path in paths])
+    seen = {path.stem for path in found} if _are_paired(files) else set()
+    kept, report = {}, {}
+    for name, paths in files.items():
+        leaking = [path for path in paths if path in found or path.stem in seen]
+        kept[name] = paths if keep else [path for path in paths if path not in set(leaking)]
+        if not kept[name]:
+            raise InputError(
+                f"all {len(paths)} images of {paths[0].parent} are in the training folders too: "
+                "expected others; use another test set, or --keep-leaks"
+            )
+        own = [path for path in paths if path in found]
+        examples = [[path.name, _name(found[path])] for path in own[:EXAMPLES]]
+        report[name] = {
+            "found": len(leaking), "of": len(paths), "left_out": len(paths) - len(kept[name]),
+            "examples": examples,
+        }  # fmt: skip
+        if leaking:
+            _tell(name, report[name], keep)
+    return kept, report
+
+
+def _are_paired(files: Mapping[str, list[Path]]) -> bool:
+    """Whether two folders hold files of the same names."""
+    stems = [{path.stem for path in paths} for paths in files.values()]
+    return len(stems) == 2 and stems[0] == stems[1]
+
+
+def _name(path: Path) -> str:
+    """Folder and name."""
+    return f"{path.parent.name}/{path.name}"
+
+
+def _tell(folder: str, report: Mapping[str, Any], keep: bool) -> None:
+    """One line on standard error."""
+    pair = f" ({' is '.join(report['examples'][0])}, ...)" if report["examples"] else ""
+    done = "kept, as --keep-leaks asks" if keep else "left out; --keep-leaks keeps them"
+    print(
+        f"warning: {report['found']} of {report['of']} images of {folder} are training images"
+        f"{pair}: {done}",
+        file=sys.stderr, flush=True,
+    )  # fmt: skip
