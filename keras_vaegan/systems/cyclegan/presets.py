@@ -50,7 +50,7 @@ def vae_cyclegan_small() -> CycleGANConfig:
         discriminator=DiscriminatorConfig(filters=(48, 96, 192, 256), trunk_depth=1, groups=0),
         data=DataConfig(channels=1, align="head"),
         augmentation=AugmentationConfig(mode="in_place"),
-        losses=LossConfig(adversarial_weight=8.0, brain_weight=30.0, **_SMALL_LOSSES),
+        losses=LossConfig(adversarial_weight=8.0, **_SMALL_LOSSES),
         optimizer=OptimizerConfig(
             learning_rate=3e-4,
             discriminator_learning_rate=1e-3,
@@ -102,15 +102,16 @@ def resnet_cyclegan_small() -> CycleGANConfig:
     without instance normalisation, with which it learns too slowly at batch 1 to tell generated
     from real; no identity passes (a third of the step); bfloat16 where the CPU has it. It adds
     System A's guards against a cycle that only copies: the drawn start, cycle noise, black air,
-    dark fluid, inputs as negatives, a heavier adversarial loss, and `best/` by realism.
+    dark fluid, gray brain, inputs as negatives, a heavier adversarial loss, and `best/` by realism.
 
     Command: `python -m keras_vaegan.train --preset resnet_cyclegan_small --image-size 128 --data
-    DIR --out RUN128 --minutes 48`, then without `--image-size` and with `--init-from RUN128`.
-    Time: 4,234 + 802 steps in 78 minutes on one CPU core (AMD EPYC, AVX2 alone, float32).
-    Metric: 89 real pairs, error in the head CT 0.225, MRI 0.175 (the better baseline 0.388 and
-    0.241), fluid white as bone 2 %; 150 + 150 test images, realism gap CT 0.07, MRI 0.40, cycle CT
-    25.94 dB / 0.863, MRI 19.50 dB / 0.647 (commit 92afa35, `tissue_weight` 10 for the first 325 of
-    the 802 steps and before). An earlier recipe: gap 0.05 and 0.38, cycle 27.09 and 21.55 dB.
+    DIR --out RUN128 --minutes 70`, then without `--image-size` and with `--init-from RUN128`.
+    Time: 4,234 steps at 128x128 without `brain_weight` (commit 92afa35), 2,220 more with it and no
+    start, 1,054 at 256x256: 113 minutes on one CPU core (AMD EPYC, AVX2 alone, float32).
+    Metric: step 600 of the 1,054, which validated best and ships in `weights/resnet/`: 89 real
+    pairs, error in the head CT 0.227, MRI 0.173 (the better baseline 0.388 and 0.241), fluid white
+    as bone 2 %; 150 CT and 89 MRI test images, realism gap CT 0.05, MRI 0.35, cycle CT 25.79 dB /
+    0.866, MRI 19.84 dB / 0.649 (trained at e84440f, evaluated at 7251825).
     """
     return CycleGANConfig(
         generator=ResnetGeneratorConfig(filters=(16, 32, 64), num_residual_blocks=6),
@@ -142,6 +143,7 @@ _SMALL_LOSSES: dict[str, Any] = {
     "anchor_weight": 20.0,
     "anchor_steps": 2000,
     "tissue_weight": 30.0,
+    "brain_weight": 30.0,
     "source_negatives": 0.5,
 }
 

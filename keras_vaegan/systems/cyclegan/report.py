@@ -197,7 +197,7 @@ def _list_other_tiles(metrics: Mapping[str, Any], kind: str) -> Iterator[Tile]:
         )  # fmt: skip
     for name, cycle in (metrics["cycle_enhanced"] or {}).items():
         yield Tile(
-            f"Cycle {ROUND[name]}, high resolution", _format_scores(cycle),
+            f"{SHORT[name]}: original vs high-resolution reconstruction", _format_scores(cycle),
             f"BCE {cycle['bce']:.4f}, AUC-ROC {_format_value(cycle['auc_roc'])}, F1 "
             f"{_format_value(cycle['f1'])}",
             PUBLISHED_ENHANCED if kind == "vae_unet" else "",
@@ -268,7 +268,7 @@ def _tabulate_realism(metrics: Mapping[str, Any]) -> Table:
 def _tabulate_cycles(metrics: Mapping[str, Any]) -> Table:
     """Every kind of cycle."""
     titles = {
-        "cycle": "", "honest_cycle": ", honest", "cycle_enhanced": ", high resolution"
+        "cycle": "", "honest_cycle": ", honest", "cycle_enhanced": ", high-resolution"
     }  # fmt: skip
     rows = [
         [ROUND[name] + title, *_list_cycle_cells(part)]
