@@ -16,7 +16,11 @@ from keras_vaegan.evaluation.synthrad import evaluate_volume
 from keras_vaegan.models.build import build_model
 from keras_vaegan.systems.cyclegan import volume_evaluation
 from keras_vaegan.systems.cyclegan.translator import Translator
-from keras_vaegan.systems.cyclegan.volume_evaluation import evaluate_volumes, find_volume_pairs
+from keras_vaegan.systems.cyclegan.volume_evaluation import (
+    evaluate_volume_run,
+    evaluate_volumes,
+    find_volume_pairs,
+)
 from keras_vaegan.systems.cyclegan.volumes import translate_volume
 from keras_vaegan.systems.system import EvaluationOptions
 from keras_vaegan.weights.legacy_h5 import save_legacy_h5
@@ -149,3 +153,18 @@ def test_a_mask_on_another_grid_is_refused(run, data, truths, volumes):
     save(volumes.store(mask), data / "masks" / "ann.nii")
     with pytest.raises(InputError, match="masks/ann.nii has 32x36x8 voxels"):
         run(data)
+
+
+def test_a_report_shows_the_best_the_median_and_the_worst_case(run, data, weights):
+    result = evaluate_volume_run(weights, data, OPTIONS)
+    table, spread, examples = result.content.sections
+    assert [row[0] for row in table.rows] == ["ann", "bob", "cid"]
+    assert len(spread.series["ct"]) == 3
+    assert [example.rank for example in examples.examples] == ["best", "median", "worst"]
+    best = examples.examples[0]
+    assert best.caption.startswith("ann: 0.0 HU") and best.error.max() < 0.01
+    assert "52.1" in result.content.tiles[0].published
+    assert result.summary[0].startswith("ct: MAE [HU] ")
+    assert result.pictures["grid"].ndim == 3
+    with pytest.raises(InputError, match="--enhance given with --protocol synthrad2023"):
+        evaluate_volume_run(weights, data, dataclasses.replace(OPTIONS, enhance=abs))
