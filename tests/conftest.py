@@ -35,6 +35,23 @@ def plain_graphs() -> None:
     load_module("tiny.py").run_graphs_as_traced()
 
 
+@pytest.fixture
+def eager_steps(monkeypatch) -> None:
+    """Let trainers run operations as they come: tracing a step takes as long as six of them."""
+    from keras_vaegan.training import trainer
+
+    compile_trainer = trainer.Trainer.compile
+
+    def compile_eagerly(self, *optimizers, **how) -> None:
+        compile_trainer(self, *optimizers, **{"run_eagerly": True, **how})
+
+    def infer(network):
+        return lambda images: np.array(network(images, training=False))
+
+    monkeypatch.setattr(trainer.Trainer, "compile", compile_eagerly)
+    monkeypatch.setattr(trainer, "compile_inference", infer)
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The checkout's root."""

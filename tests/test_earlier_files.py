@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from keras_vaegan.commands import phantom
 from keras_vaegan.config.base import VALUE_RANGES
+from keras_vaegan.evaluation import pictures
 from keras_vaegan.interop.keras_h5.load import load_network
 from keras_vaegan.systems.cyclegan.images import scale_images
 from keras_vaegan.systems.registry import find_system
@@ -71,7 +72,8 @@ class EarlierBatches:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_run_goes_on_as_version_0_1_did(family, data, tmp_path):
+def test_a_run_goes_on_as_version_0_1_did(family, data, tmp_path, tiny, monkeypatch, eager_steps):
+    monkeypatch.setattr(pictures, "FigureCanvasAgg", tiny.Blank)
     with zipfile.ZipFile(FIXTURES / f"{family}.zip") as archive:
         archive.extractall(tmp_path)
     run, expected = tmp_path / "run", read_weights(tmp_path / "expected")

@@ -82,14 +82,25 @@ WITH_ADAM = ("resnet", "modality")  # whose Adam is compared too: one of each ki
 TINY = {"vae": VAE, "resnet": RESNET, "rrdbnet": RRDBNET, "modality": MODALITY}
 
 
-def shrink(config):
-    """A preset with a few features a level and 32-pixel images, otherwise as it is."""
+def shrink(config, levels: int | None = None):
+    """A preset with a few features a level and 32-pixel images, otherwise as it is.
+
+    Args:
+        config: The preset.
+        levels: How many levels its networks keep at most; all of them without.
+    """
 
     def narrow(part, **fields):
+        filters = (8,) * len(part.filters[:levels])
         if hasattr(part, "groups"):
             fields["groups"] = min(part.groups, 4)
+        if hasattr(part, "num_heads"):
+            fields["num_heads"] = min(part.num_heads, len(filters))
+        if hasattr(part, "kernel_sizes"):
+            fields["kernel_sizes"] = part.kernel_sizes[: len(filters)]
+            fields["skip_levels"] = min(part.skip_levels, len(filters) - 1)
         sized = dataclasses.replace(part, image_size=part.stride * 16)
-        return dataclasses.replace(sized, filters=(8,) * len(part.filters), **fields)
+        return dataclasses.replace(sized, filters=filters, **fields)
 
     shared = {"batch_size": 2, "precision": "float32"}
     if isinstance(config, SuperResolutionConfig):
@@ -107,7 +118,10 @@ def shrink(config):
     if isinstance(config, ModalityConfig):
         return dataclasses.replace(config, generator=narrow(config.generator), data=data, **shared)
     blocks = config.generator.num_residual_blocks
-    blocks = min(blocks, 2) if isinstance(blocks, int) else tuple(min(n, 1) for n in blocks)
+    if isinstance(blocks, int):
+        blocks = min(blocks, 2)
+    else:  # the deepest levels have some
+        blocks = tuple(min(n, 1) for n in blocks[-len(config.generator.filters[:levels]) :])
     return dataclasses.replace(
         config,
         generator=narrow(config.generator, num_residual_blocks=blocks),
@@ -141,6 +155,19 @@ def use_plain_gradients(trainer) -> None:
     count = 2 if hasattr(trainer, "g_optimizer") else 1
     trainer.compile(*[keras.optimizers.SGD(1.0) for _ in range(count)])
     trainer.reset_step()
+
+
+class Blank:
+    """In place of a canvas: drawing takes longer than training, and nobody looks at it."""
+
+    def __init__(self, figure) -> None:
+        self.pixels = np.zeros((1, 1, 4), "uint8")
+
+    def draw(self) -> None:
+        pass
+
+    def buffer_rgba(self) -> np.ndarray:
+        return self.pixels
 
 
 def run_graphs_as_traced() -> None:

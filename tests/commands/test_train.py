@@ -193,7 +193,9 @@ def test_an_unwritable_run_folder_is_refused(phantom, tmp_path, expect_refusal):
 
 
 @pytest.mark.slow
-def test_train_writes_the_run_folder_and_resumes(phantom, tiny, tmp_path, capsys, monkeypatch):
+def test_train_writes_the_run_folder_and_resumes(
+    phantom, tiny, tmp_path, capsys, monkeypatch, eager_steps
+):
     """Two steps, then two more: files, history, weights that translate."""
     monkeypatch.setitem(PRESETS, "tiny", lambda: dataclasses.replace(tiny.RESNET, steps=9))
     run = tmp_path / "run"

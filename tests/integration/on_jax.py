@@ -144,14 +144,16 @@ def compare_ways(folder: Path, seed: int) -> dict:
 
 def run_commands(folder: Path) -> dict:
     """Each command's exit status, on a tiny preset in the place of the demo's."""
-    from tiny import MODALITY, RRDBNET, VAE
+    from tiny import MODALITY, RRDBNET, VAE, Blank
 
+    from keras_vaegan.evaluation import pictures
     from keras_vaegan.models.build import build_model
     from keras_vaegan.systems import registry
     from keras_vaegan.weights.legacy_h5 import save_legacy_h5
     from keras_vaegan.weights.record import WeightsRecord
 
     registry.PRESETS["demo"] = lambda: VAE
+    pictures.FigureCanvasAgg = Blank
     images, prepared, run = folder / "images", folder / "set.npz", folder / "run"
     rrdbnet, modality = folder / "rrdbnet.h5", folder / "modality.h5"
     for config, path in ((RRDBNET, rrdbnet), (MODALITY, modality)):
@@ -166,8 +168,8 @@ def run_commands(folder: Path) -> dict:
         "train again": [*train, "--steps", 4, "--resume"],
         "evaluate": ["--weights", run, "--data", images, "--out", folder / "evaluation"],
         "translate": [
-            "--weights", run, "--input", images / "testB", "--output", folder / "out",
-            "--direction", "mri2ct", "--samples", 2,
+            "--weights", run, "--input", min((images / "testB").iterdir()),
+            "--output", folder / "out.png", "--direction", "mri2ct", "--samples", 2,
         ],
         "enhance": ["--weights", rrdbnet, "--input", images / "testA", "--output", folder / "x4"],
         "synthesize": ["--weights", modality, "--input", case, "--output", folder / "flair.nii.gz"],

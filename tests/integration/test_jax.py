@@ -127,8 +127,7 @@ def test_the_commands_run_without_tensorflow(tmp_path):
     assert [line.split(",")[1] for line in history[1:]] == ["2", "4"]
     metrics = json.loads((tmp_path / "evaluation" / "metrics.json").read_text())
     assert metrics
-    generated = list_images(tmp_path / "out")
-    assert generated and all(read_image(path).std() > 0 for path in generated[:2])
+    assert read_image(tmp_path / "out.png").std() > 0
     assert read_image(list_images(tmp_path / "x4")[0]).shape[0] >= 4 * 32
     assert read_nifti(tmp_path / "flair.nii.gz")[0].values.std() > 0
 

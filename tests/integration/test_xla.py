@@ -18,6 +18,7 @@ FORBIDDEN = {
 FAMILIES = ("demo", "resnet_cyclegan_small", "rrdbnet_x4_small", "modality_unet_small")
 EVERY = os.environ.get("KERAS_VAEGAN_EVERY_PRESET")  # 12 minutes
 NAMES = PRESETS if EVERY else FAMILIES
+LEVELS = None if EVERY else 2  # of a network: a level more has the same operations again
 # The published ones, but for System A: demo's step has every operation of its step, and half the
 # nodes.
 TRACED = PRESETS if EVERY else ("demo", "resnet_cyclegan", "modality_unet", "rrdbnet_x4")
@@ -48,7 +49,7 @@ def train_once(tiny, config, stage, **how):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "stage"), STAGES, ids=[f"{n}-{s}" if s else n for n, s in STAGES])
 def test_the_step_of_a_preset_compiles_under_xla(tiny, name, stage):
-    config = tiny.shrink(get_preset(name))
+    config = tiny.shrink(get_preset(name), LEVELS)
     plain = train_once(tiny, config, stage, run_eagerly=True)
     compiled = train_once(tiny, config, stage, jit_compile=True)
     networks = [key for key in plain if key[:2] in ("g_", "d_", "ne") and "optimizer" not in key]
@@ -60,7 +61,7 @@ def test_the_step_of_a_preset_compiles_under_xla(tiny, name, stage):
 
 @pytest.mark.parametrize("name", TRACED)
 def test_a_step_has_no_host_calls_and_no_shape_that_depends_on_values(tiny, name):
-    config = tiny.shrink(get_preset(name))
+    config = tiny.shrink(get_preset(name), LEVELS)
     trainer = build_trainer(config)
     batch = tuple(tf.TensorSpec(part.shape) for part in tiny.make_batch(config, 0))
     step = tf.function(trainer.train_step, autograph=False)  # as Keras does it

@@ -20,25 +20,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 
-class Blank:
-    """In place of a canvas: drawing takes longer than training, and nobody looks at it."""
-
-    def __init__(self, figure) -> None:
-        self.pixels = np.zeros((1, 1, 4), "uint8")
-
-    def draw(self) -> None:
-        pass
-
-    def buffer_rgba(self) -> np.ndarray:
-        return self.pixels
-
-
 def main(families: list[str], folder: Path, data: str, options: list[str]) -> int:
     """Register the tiny presets, train each, keep the states."""
-    from tiny import TINY, read_state, run_graphs_as_traced
+    from tiny import TINY, Blank, read_state, run_graphs_as_traced
 
     from keras_vaegan.commands import train
-    from keras_vaegan.evaluation import report
+    from keras_vaegan.evaluation import pictures
     from keras_vaegan.systems.registry import PRESETS
     from keras_vaegan.training import distribution
     from keras_vaegan.training.callbacks import StopOnSignalOrLimit
@@ -55,7 +42,7 @@ def main(families: list[str], folder: Path, data: str, options: list[str]) -> in
         )
     if os.environ.get("KERAS_BACKEND") != "jax":
         run_graphs_as_traced()
-    report.FigureCanvasAgg = Blank
+    pictures.FigureCanvasAgg = Blank
     number = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {}).get("index", 0)
     number = os.environ.get("SLURM_PROCID", number)
     images, _, cases = data.partition("+")
