@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import field
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -12,12 +14,14 @@ from keras_vaegan.config.base import (
     Positive,
     Probability,
     Share,
+    Weight,
     frozen_config,
     require,
     retire,
 )
 
 Side = Annotated[int, Field(ge=16)]
+LANDMARK_PERCENTILES = (1.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 99.0)
 
 
 @frozen_config
@@ -94,30 +98,100 @@ class AugmentationConfig:
 
 
 @frozen_config
+class SliceAugmentationConfig:
+    """Strength of the random changes of a training slice in missing-modality synthesis.
+
+    Geometry changes all contrasts alike. Intensities change for every input on its own; the target
+    keeps its own.
+
+    Attributes:
+        shift: Largest shift in pixels, either way.
+        flip: Probability of a left-right flip.
+        elastic: Standard deviation, in pixels, of a smooth random displacement.
+        intensity: Largest relative change of gamma and gain either way.
+        bias_field: Standard deviation of the logarithm of a smooth random gain.
+        drop_inputs: Probability that an input is left out, for a network of any target; one always
+            stays. Such a network serves cases that lack further contrasts.
+    """
+
+    shift: Count = 0
+    flip: Probability = 0.0
+    elastic: Weight = 0.0
+    intensity: Share = 0.0
+    bias_field: Share = 0.0
+    drop_inputs: Share = 0.0
+
+
+@frozen_config
+class LandmarkConfig:
+    """Where the `LANDMARK_PERCENTILES` of a contrast's brain lie in [0, 1].
+
+    Attributes:
+        t1, t1ce, t2, flair: Rising levels from 0 to 1, means over the training cases.
+
+    Reference: Nyul, Udupa & Zhang 2000, "New variants of a method of MRI scale standardization".
+    """
+
+    t1: tuple[float, ...]
+    t1ce: tuple[float, ...]
+    t2: tuple[float, ...]
+    flair: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for name, levels in vars(self).items():
+            if name in ("t1", "t1ce", "t2", "flair"):
+                count = len(LANDMARK_PERCENTILES)
+                rising = len(levels) == count and all(a <= b for a, b in pairwise(levels))
+                fits = rising and levels[0] == 0 and levels[-1] == 1
+                require(fits, name, levels, f"{count} rising levels from 0 to 1")
+
+
+@frozen_config
 class ModalityDataConfig:
     """How a case's volumes become the network's slices.
 
     Attributes:
         image_size: Side of the square slice in pixels, cut around the brain or padded.
-        percentiles: Intensities of the brain that become 0 and 1, per volume; beyond is clipped.
+        normalization: What becomes 0 to 1 in each volume on its own; beyond is clipped.
+            "percentile": two percentiles of the brain, which move with the extent of a tumour.
+            "white_matter": 0 to a multiple of the peak of the brain's histogram, which is white
+            matter or close to it in every contrast.
+            "nyul": the brain's percentiles take the levels `landmarks`.
+            "zscore": 4 standard deviations of the brain about its mean.
+        percentiles: Those of "percentile".
+        landmarks: Those of "nyul", which training learns on its cases.
+        neighbours: Slices below and above that are further channels of the input.
         slice_stride: Every how many axial slices one is trained on; inference takes all.
+        tumour_share: Share of the training slices that is drawn from those with tumour, of cases
+            with a segmentation beside their scans.
         validation_share: Share of the cases held back to validate on while training.
         test_share: Share of the cases held back for `evaluate`.
-        shift: Largest random shift of a training slice in pixels, either way.
-        flip: Probability of a left-right flip of a training slice.
-        intensity: Largest relative change of a training slice's contrast and gamma either way,
-            drawn for every input on its own; the target keeps its own.
+        leave_out: Name of the one case to hold back for `evaluate`, instead of a share.
+        augmentation: Random changes of a training slice.
     """
 
     image_size: Side = 160
+    normalization: Literal["percentile", "white_matter", "nyul", "zscore"] = "percentile"
     percentiles: tuple[float, float] = (1.0, 99.0)
+    landmarks: LandmarkConfig | None = None
+    neighbours: Count = 0
     slice_stride: Positive = 2
+    tumour_share: Probability = 0.0
     validation_share: Share = 0.1
     test_share: Share = 0.1
-    shift: Count = 0
-    flip: Probability = 0.0
-    intensity: Share = 0.0
+    leave_out: str = ""
+    augmentation: SliceAugmentationConfig = field(default_factory=SliceAugmentationConfig)
 
     def __post_init__(self) -> None:
         low, high = self.percentiles
         require(0 <= low < high <= 100, "percentiles", self.percentiles, "two rising percentages")
+
+    @staticmethod
+    def upgrade(fields: dict) -> dict:
+        """Fields of version 0.1 -> today's."""
+        moved = {
+            name: fields.pop(name) for name in ("shift", "flip", "intensity") if name in fields
+        }
+        if moved:
+            fields["augmentation"] = {"kind": "SliceAugmentationConfig", **moved}
+        return fields

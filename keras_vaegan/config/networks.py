@@ -12,6 +12,7 @@ from keras_vaegan.config.base import Count, Filters, Positive, Seed, frozen_conf
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 ANY_TARGET = "any"
+GROUPS = 8  # of a modality U-Net's group normalisation
 Scale = Literal[1, 2, 4]
 SCALES: tuple[Scale, ...] = (1, 2, 4)
 
@@ -255,9 +256,14 @@ class ModalityUNetConfig:
         image_size: Side of the square input in pixels; a multiple of `stride`.
         target: The contrast that the network generates from the other three; "any" for one network
             that generates whichever is named: it sees all four channels, the named one empty, and
-            four more that are 1 everywhere for the named contrast and 0 for the others.
+            four more that are 1 everywhere for the named contrast, -1 for one that is missing as
+            well and 0 for the others.
+        neighbours: Slices below and above that the network sees beside the one it generates.
         filters: Features per level, finest first.
         latent_channels: Dimensions of the latent.
+        normalization: "batch" has the statistics of the training batches, which inference folds
+            into the convolutions; "group" and "instance" each slice's own, over `GROUPS` groups of
+            features or one by one.
         seed: Seed of the initial weights and of the latent's noise.
 
     Reference: System B as described publicly; the code of "any" is our reading.
@@ -265,8 +271,10 @@ class ModalityUNetConfig:
 
     image_size: Positive = 160
     target: Literal["t1", "t1ce", "t2", "flair", "any"] = "flair"
+    neighbours: Count = 0
     filters: Filters = (32, 64, 128, 256)
     latent_channels: Positive = 128
+    normalization: Literal["batch", "group", "instance"] = "batch"
     seed: Seed = 0
 
     @property
@@ -276,10 +284,13 @@ class ModalityUNetConfig:
 
     @property
     def channels(self) -> int:
-        """Input channels: three contrasts, or four and the code of the target."""
-        return 2 * len(MODALITIES) if self.target == ANY_TARGET else len(MODALITIES) - 1
+        """Input channels: three contrasts of every slice, or four and the code of the target."""
+        planes, count = 2 * self.neighbours + 1, len(MODALITIES)
+        return (planes + 1) * count if self.target == ANY_TARGET else planes * (count - 1)
 
     def __post_init__(self) -> None:
+        if self.normalization == "group":
+            _check_groups(GROUPS, self.filters)
         _check_side(self.image_size, self.stride)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
+from keras_vaegan.config.data import ModalityDataConfig
 from keras_vaegan.config.networks import MODALITIES
-from keras_vaegan.data.intensity import IntensityRange, normalize_volumes
+from keras_vaegan.data.intensity import IntensityRange
 from keras_vaegan.data.nifti import SUFFIXES, list_nifti_files, read_nifti
+from keras_vaegan.data.normalization import normalize_volumes
 from keras_vaegan.data.volume import Volume, measure_grid_distance, to_canonical
 from keras_vaegan.errors import InputError
 
@@ -25,7 +28,8 @@ _WORDS = {
     "flair": {"flair", "t2f", "fla"},
 }
 _AGENT_WORDS = {"ce", "gd", "gad", "post", "contrast"}
-_LABEL_WORDS = {"seg", "segmentation", "mask", "label", "labels"}
+_SEGMENTATION_WORDS = {"seg", "segmentation", "label", "labels"}
+_LABEL_WORDS = {*_SEGMENTATION_WORDS, "mask"}
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,7 @@ def identify_modality(name: str) -> str | None:
     Raises:
         InputError: words of two contrasts.
     """
-    stem = name.lower()
-    for suffix in SUFFIXES:
-        stem = stem.removesuffix(suffix)
-    words = set(re.split(r"[^a-z0-9]+", stem))
+    words = _read_words(Path(name))
     if words & _LABEL_WORDS:
         return None
     found = [modality for modality, known in _WORDS.items() if words & known]
@@ -153,7 +154,7 @@ def read_case(
     folder: str | Path,
     inputs: Sequence[str],
     target: str | None = None,
-    percentiles: tuple[float, float] = (1.0, 99.0),
+    config: ModalityDataConfig | None = None,
 ) -> Case:
     """Read a case's contrasts, check that they share a grid, find the brain and normalise.
 
@@ -163,33 +164,65 @@ def read_case(
         folder: Case folder.
         inputs: Contrasts that must be there; they alone tell the brain.
         target: One more contrast that must be there, or None to leave it unread.
-        percentiles: Intensities of the brain that become 0 and 1, per volume.
+        config: How intensities become [0, 1]; the default config's way where not given.
 
     Raises:
         InputError: a missing, unreadable, empty, differently shaped or placed (by more than
             0.1 mm) volume, told by name.
     """
-    folder = Path(folder)
+    folder, config = Path(folder), config or ModalityDataConfig()
     wanted = [*inputs, target] if target else list(inputs)
     paths = _find_wanted(folder, wanted)
     read = {modality: read_nifti(paths[modality]) for modality in wanted}
     volumes = {modality: to_canonical(volume) for modality, (volume, _) in read.items()}
     _check_grid(volumes, paths)
     arrays = {m: np.ascontiguousarray(v.values, "float32") for m, v in volumes.items()}
-    brain, ranges, units = normalize_volumes(
-        arrays, inputs, percentiles, _make_check(folder, paths)
-    )
+    brain, ranges, units = normalize_volumes(arrays, inputs, config, _make_check(folder, paths))
     scans = {}
     for modality, (stored, header) in read.items():
-        kept = ranges[modality]
         scans[modality] = Scan(
             paths[modality],
             Volume(np.broadcast_to(np.int8(0), stored.values.shape), stored.affine, stored.unit),
             header,
             np.asarray(units[modality]),
-            IntensityRange(float(kept.low), float(kept.high), float(kept.background)),
+            _to_numbers(ranges[modality]),
         )
     return Case(folder.resolve().name, np.asarray(brain), scans)
+
+
+def find_segmentation(folder: str | Path) -> Path | None:
+    """The file of a case's segmentation, told by the words of its name; None where there is none.
+
+    Raises:
+        InputError: there are two.
+    """
+    files = list_nifti_files(Path(folder))
+    found = [path for path in files if _read_words(path) & _SEGMENTATION_WORDS]
+    if len(found) > 1:
+        raise InputError(
+            f"{folder} holds two segmentations, {found[0].name} and {found[1].name}: expected one; "
+            "move the other away"
+        )
+    return found[0] if found else None
+
+
+def read_tumour(folder: str | Path, case: Case) -> np.ndarray | None:
+    """Where a case's segmentation has a label: (X, Y, Z) bool on the case's grid, within its brain.
+
+    Returns:
+        None where no segmentation lies beside the scans.
+
+    Raises:
+        InputError: two segmentations, or one that is unreadable or on another grid.
+    """
+    path = find_segmentation(folder)
+    if path is None:
+        return None
+    volume = to_canonical(read_nifti(path)[0])
+    first = next(iter(case.scans.values()))
+    grid = to_canonical(first.stored)
+    _check_grid({"scan": grid, "labels": volume}, {"scan": first.path, "labels": path})
+    return case.brain & (np.asarray(volume.values) > 0)
 
 
 def _find_wanted(folder: Path, wanted: list[str]) -> dict[str, Path]:
@@ -220,6 +253,20 @@ def _check_grid(volumes: dict[str, Volume], paths: dict[str, Path]) -> None:
                 f"{paths[modality]} lies up to {distance:.3g} mm off {paths[first].name}: expected "
                 f"one grid within {GRID_TOLERANCE_MM} mm; register and resample it"
             )
+
+
+def _read_words(path: Path) -> set[str]:
+    """The words of a file's name, in lower case, without its suffix."""
+    stem = path.name.lower()
+    for suffix in SUFFIXES:
+        stem = stem.removesuffix(suffix)
+    return set(re.split(r"[^a-z0-9]+", stem))
+
+
+def _to_numbers(kept: IntensityRange) -> IntensityRange:
+    """A range of tensors -> the same of plain numbers."""
+    parts = {item.name: getattr(kept, item.name) for item in dataclasses.fields(kept)}
+    return dataclasses.replace(kept, **{name: np.asarray(p).tolist() for name, p in parts.items()})
 
 
 def _make_check(folder: Path, paths: dict[str, Path]):

@@ -1,11 +1,10 @@
-"""Intensities of MRI volumes: background, brain, and the range that becomes [0, 1].
+"""Intensities of MRI volumes: background, brain, percentiles, and a range that becomes [0, 1].
 
 In `keras.ops`: the Python path runs these functions on arrays, an export holds them as a graph.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,15 +13,6 @@ from keras import ops
 BACKGROUND_SHARE = 0.5
 SMALLEST_BRAIN = 64
 BUCKETS = 65_536
-_UNEVEN = (
-    "its border has no constant background: expected a skull-stripped volume, where one value "
-    f"holds at least {BACKGROUND_SHARE} of it; strip it; received share:"
-)
-_EMPTY = "it holds one value almost everywhere: expected an image; replace it; other voxels:"
-_APART = (
-    "have no foreground in common: expected registered volumes; check the files; common voxels:"
-)
-_FLAT = "its brain holds one value between the percentiles: expected contrast; replace it; value:"
 
 
 @dataclass(frozen=True)
@@ -47,40 +37,6 @@ class IntensityRange:
         """[0, 1] -> float32 in the volume's unit, its background outside the brain."""
         values = ops.cast(unit, "float32") * (self.high - self.low) + self.low
         return ops.where(brain, values, self.background)
-
-
-def normalize_volumes(
-    volumes: dict, inputs: Sequence[str], percentiles: tuple[float, float], check: Callable
-) -> tuple:
-    """Find the brain of volumes on one grid, and bring each of them to [0, 1].
-
-    Args:
-        volumes: (X, Y, Z) float32 by name, finite.
-        inputs: The names whose foreground tells the brain.
-        percentiles: Intensities of the brain that become 0 and 1, per volume.
-        check: `check(condition, name, message, received, result)` gives `result` back, or refuses
-            the volume of that name ("" for all together) where the condition does not hold.
-
-    Returns:
-        (brain, ranges, units): (X, Y, Z) bool; `IntensityRange` by name; (X, Y, Z) float32 in
-        [0, 1] by name, 0 outside the brain.
-    """
-    backgrounds, foregrounds, ranges, units = {}, {}, {}, {}
-    for name, values in volumes.items():
-        background, share = find_background(values)
-        backgrounds[name] = check(share >= BACKGROUND_SHARE, name, _UNEVEN, share, background)
-        foreground = ops.not_equal(values, backgrounds[name])
-        count = _count(foreground)
-        foregrounds[name] = check(count >= SMALLEST_BRAIN, name, _EMPTY, count, foreground)
-    brain = find_brain([foregrounds[name] for name in inputs])
-    count, message = _count(brain), f"{', '.join(inputs)} {_APART}"
-    brain = check(count >= SMALLEST_BRAIN, "", message, count, brain)
-    for name, values in volumes.items():
-        span = measure_range(values, brain, percentiles, backgrounds[name])
-        unit = span.to_unit(values, brain)
-        ranges[name] = span
-        units[name] = check(span.high > span.low, name, _FLAT, span.low, unit)
-    return brain, ranges, units
 
 
 def find_background(values):
@@ -186,11 +142,6 @@ def find_percentiles(values, percentiles: tuple[float, ...]) -> list:
         value, above = near[offset], near[ops.minimum(offset + 1, ops.size(near) - 1)]
         found.append(value + (place - ops.floor(place)) * (above - value))
     return found
-
-
-def _count(mask):
-    """How many voxels of a mask are true."""
-    return ops.sum(ops.cast(mask, "int32"))
 
 
 def _lies_between(mask, axis: int):

@@ -53,6 +53,7 @@ def train_run(
     resolve_precision(config.precision)  # refuses what this machine cannot do, before the data
     _check_calls(steps_per_call, config.steps, config.validate_every)
     samples = system.load_data(config, data, out, resume)
+    config = samples.complete(config)
     if epochs:
         config = dataclasses.replace(config, steps=epochs * samples.one_pass)
     check_global_batch(config.batch_size)

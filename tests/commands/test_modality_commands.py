@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import nibabel
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 from keras_vaegan.commands import evaluate, phantom, synthesize, train
 from keras_vaegan.config.data import ModalityDataConfig
 from keras_vaegan.config.networks import MODALITIES, ModalityUNetConfig
+from keras_vaegan.config.run import OptimizerConfig
 from keras_vaegan.data.brats import find_cases, find_scans, read_case
 from keras_vaegan.data.image import read_image
 from keras_vaegan.data.nifti import read_nifti, write_nifti
 from keras_vaegan.data.volume import Volume, to_canonical
+from keras_vaegan.errors import InputError
 from keras_vaegan.models.modality_unet import build_modality_unet
 from keras_vaegan.systems.modality.config import ModalityConfig, ModalityLossConfig
 from keras_vaegan.systems.modality.synthesizer import Synthesizer, choose_reference
@@ -332,6 +335,23 @@ def test_one_case_is_enough_to_train_on(cases, tmp_path, expect_refusal):
     assert "trained or validated on all 1 cases" in line
 
 
+def test_a_run_starts_from_the_weights_of_another(run, cases, tmp_path):
+    """Other cases, another normalisation, one left out: the network alone must be the same."""
+    data = dataclasses.replace(ANY.data, normalization="white_matter", leave_out="phantom-00001")
+    config = dataclasses.replace(
+        ANY, data=data, steps=1, optimizer=OptimizerConfig(learning_rate=1e-12)
+    )
+    out, system = tmp_path / "run", ModalitySystem()
+    assert train_run(system, config, cases, out, init_from=run) is None
+    before, after = (Synthesizer.load(folder, "float32").network for folder in (run / "best", out))
+    for first, second in zip(before.weights, after.weights, strict=True):
+        np.testing.assert_allclose(first, second, atol=0.05)  # the statistics of one batch
+    assert json.loads((out / "split.json").read_text())["test"] == ["phantom-00001"]
+    assert Synthesizer.load(out, "float32").data == data
+    with pytest.raises(InputError, match="modality_unet_weights.h5"):
+        train_run(system, CONFIG, cases, tmp_path / "other", init_from=run)
+
+
 def test_evaluate_judges_the_cases_that_the_run_has_not_seen(run, cases, tmp_path, capsys):
     status = evaluate.main(["--weights", str(run), "--data", str(cases), "--out", str(tmp_path)])
     assert status == 0
@@ -341,10 +361,11 @@ def test_evaluate_judges_the_cases_that_the_run_has_not_seen(run, cases, tmp_pat
     for part in ("brain", "whole"):
         assert set(metrics[part]) == set(MODALITIES)
         for figures in metrics[part].values():
-            assert {"psnr", "ssim", "mae", "copy", "fitted"} == set(figures)
+            assert {"psnr", "ssim", "mae", "copy", "fitted", "plain_copy"} == set(figures)
     assert len((tmp_path / "per_image.csv").read_text().splitlines()) == 5
     page = (tmp_path / "report.html").read_text()
-    assert page.count("<img") == 4 and "in the brain" in page and "1 cases" in page
+    assert page.count('class="example"') == 4 and "in the brain" in page and "of 1 case<" in page
+    assert "Training: losses" in page and "What is missing" not in page
     assert read_image(tmp_path / "flair.png").std() > 5
     assert (run / "metrics.json").exists()
     assert "against the best copy" in capsys.readouterr().out
@@ -407,6 +428,15 @@ def test_phantom_cases_refuse_what_folders_take(tmp_path, expect_refusal):
     assert "at most 240" in line
 
 
+def list_real_cases(folder) -> list:
+    """One case of each orientation, or every case."""
+    cases = find_cases(folder)
+    if os.environ.get("KERAS_VAEGAN_EVERY_PRESET"):
+        return cases
+    affines = {case: nibabel.load(find_scans(case)["t2"]).affine for case in cases}
+    return list({nibabel.aff2axcodes(affine): case for case, affine in affines.items()}.values())
+
+
 @pytest.mark.slow
 def test_the_real_cases_keep_their_grid(real_data, tmp_path):
     """Whole 240x240x155 volumes, LPS and RAS: a slice is one window of a tiny network's."""
@@ -414,7 +444,9 @@ def test_the_real_cases_keep_their_grid(real_data, tmp_path):
     data = dataclasses.replace(CONFIG.data, image_size=192)
     config = dataclasses.replace(CONFIG, generator=wide, data=data)
     weights = save_weights(tmp_path / "modality_unet_weights.h5", config)
-    for folder in find_cases(real_data / "brats"):
+    cases = list_real_cases(real_data / "brats")
+    assert len(cases) >= 2
+    for folder in cases:
         out = tmp_path / f"{folder.name}.nii.gz"
         synthesize.main(["--weights", str(weights), "--input", str(folder), "--output", str(out)])
         reference, made = nibabel.load(find_scans(folder)["t2"]), nibabel.load(out)

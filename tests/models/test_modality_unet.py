@@ -48,6 +48,29 @@ def test_contrasts_in_one_out(target):
     assert output.min() >= 0 and output.max() <= 1 and output.std() > 1e-3
 
 
+@pytest.mark.parametrize("kind", ["group", "instance"])
+def test_a_slice_can_have_statistics_of_its_own(kind, tmp_path):
+    config = dataclasses.replace(TINY, normalization=kind, filters=(8, 16))
+    model, images = make_network(config), make_inputs(config)
+    together = np.array(model(images, training=False))
+    np.testing.assert_allclose(np.array(model(images[:1]))[0], together[0], atol=1e-6)
+    folded = fold_normalization(model, config)
+    np.testing.assert_allclose(np.array(folded(images)), together, atol=1e-6)
+    save_legacy_h5(model, tmp_path / "m.h5", WeightsRecord(config, ModalityDataConfig(16)))
+    loaded = Synthesizer.load(tmp_path / "m.h5", "float32")
+    assert loaded.config == config
+    np.testing.assert_allclose(np.array(loaded.network(images)), together, atol=1e-6)
+    if kind == "group":
+        with pytest.raises(InputError, match="multiples of groups=8"):
+            dataclasses.replace(config, filters=(4,))
+
+
+def test_neighbours_are_input_channels():
+    config = dataclasses.replace(TINY, neighbours=1)
+    assert config.channels == 9 and build_modality_unet(config).input_shape[-1] == 9
+    assert dataclasses.replace(config, target="any").channels == 16
+
+
 def test_the_published_shape():
     model = build_modality_unet()
     shapes = {layer.name: layer.output.shape for layer in model.layers}

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import field
+from typing import Literal
 
-from keras_vaegan.config.base import Positive, Probability, Weight, frozen_config, retire
+from keras_vaegan.config.base import (
+    Positive,
+    Probability,
+    Weight,
+    frozen_config,
+    require,
+    retire,
+)
 from keras_vaegan.config.data import ModalityDataConfig
-from keras_vaegan.config.networks import ModalityUNetConfig
+from keras_vaegan.config.networks import ANY_TARGET, ModalityUNetConfig
 from keras_vaegan.config.run import OptimizerConfig, RunConfig
 
 
@@ -36,13 +44,15 @@ class ModalityLossConfig:
 class ModalityConfig(RunConfig):
     """A whole run of missing-modality synthesis.
 
-    The network takes the size of its slices from `data`.
+    The network takes the size of its slices and their neighbours from `data`.
 
     Attributes:
         generator: The network's architecture.
         data: How volumes become slices.
         losses: Loss terms.
         optimizer: The optimiser.
+        rate: "plateau" halves the rate where validations stop to improve, "cosine" lets it fall to
+            0 along half a cosine over `steps`.
         plateau_patience: Validations without a better score after which the rate halves.
     """
 
@@ -51,11 +61,16 @@ class ModalityConfig(RunConfig):
     data: ModalityDataConfig = field(default_factory=ModalityDataConfig)
     losses: ModalityLossConfig = field(default_factory=ModalityLossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    rate: Literal["plateau", "cosine"] = "plateau"
     plateau_patience: Positive = 3
 
     def __post_init__(self) -> None:
-        generator = dataclasses.replace(self.generator, image_size=self.data.image_size)
+        shared = {name: getattr(self.data, name) for name in ("image_size", "neighbours")}
+        generator = dataclasses.replace(self.generator, **shared)
         object.__setattr__(self, "generator", generator)
+        drop = self.data.augmentation.drop_inputs
+        fits = not drop or generator.target == ANY_TARGET
+        require(fits, "drop_inputs", drop, f"0, or a network of target {ANY_TARGET}")
 
     @staticmethod
     def upgrade(fields: dict) -> dict:

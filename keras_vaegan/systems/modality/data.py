@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +14,13 @@ from keras_vaegan.data.brats import find_cases
 from keras_vaegan.data.folders import spread
 from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.metrics import to_decibel
-from keras_vaegan.evaluation.report import draw_sample_grid
+from keras_vaegan.evaluation.pictures import draw_sample_grid
 from keras_vaegan.files import write_json
 from keras_vaegan.systems.modality.cases import (
     CachedCase,
     SliceSampler,
     cache_cases,
+    learn_landmarks,
     to_unit,
 )
 from keras_vaegan.systems.modality.config import ModalityConfig
@@ -29,6 +30,7 @@ from keras_vaegan.systems.modality.slices import (
     encode_inputs,
     list_inputs,
     list_targets,
+    take_centre,
 )
 from keras_vaegan.systems.system import TrainingData, Validation
 from keras_vaegan.training.callbacks import PlateauRate
@@ -50,13 +52,17 @@ class TrainingCases(TrainingData):
         split: Names of the cases by part.
         sampler: Deals the training slices.
         held: Validation cases.
-        image_size: Side of a slice in pixels.
+        config: The run, with what its cases taught.
     """
 
     split: dict[str, list[str]]
     sampler: SliceSampler
     held: list[CachedCase]
-    image_size: int
+    config: ModalityConfig
+
+    def complete(self, config: ModalityConfig) -> ModalityConfig:
+        """The run's config with the landmarks that were learnt."""
+        return replace(config, data=self.config.data)
 
     def read_batch(self, step: int) -> tuple[np.ndarray, ...]:
         """(inputs, target, brain) of a step."""
@@ -64,15 +70,15 @@ class TrainingCases(TrainingData):
 
     @cached_property
     def held_slices(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Of every held-back case some slices, (N, S, S, 4) in [0, 1], and their brains."""
+        """Of every held-back case some slices, (N, S, S, 4 P) in [0, 1], and their brains."""
         each = max(1, VALIDATION_SLICES // max(1, len(self.held)))
-        found = []
+        found, data = [], self.config.data
         for case in self.held:
             windows = []
             for level in spread(case.slices, each):
-                picture = case.read_slice(level)
+                picture = case.read_slice(level, data.neighbours)
                 starts = case.list_windows(level)
-                windows.append(cut_window(picture, starts[len(starts) // 2], self.image_size))
+                windows.append(cut_window(picture, starts[len(starts) // 2], data.image_size))
             found.append(to_unit(np.stack(windows)))
         return found
 
@@ -88,8 +94,9 @@ class TrainingCases(TrainingData):
         for target in list_targets(trainer.config.generator):
             index = MODALITIES.index(target)
             psnr, mae = [], []
-            for images, brain in self.held_slices:
-                synthetic = _synthesize(trainer, images, target) * brain
+            for slices, brain in self.held_slices:
+                synthetic = _synthesize(trainer, slices, target) * brain
+                images = take_centre(slices, self.config.data.neighbours)
                 error = (synthetic - images[..., index : index + 1])[brain > 0]
                 psnr.append(to_decibel(np.mean(error**2)))
                 mae.append(np.abs(error).mean())
@@ -114,6 +121,9 @@ def load_training_cases(
     """
     folders = {folder.resolve().name: folder for folder in find_cases(data)}
     split = read_split(out, folders) if resume else split_cases(list(folders), config)
+    if config.data.normalization == "nyul" and config.data.landmarks is None:
+        landmarks = learn_landmarks([folders[name] for name in split["train"]])
+        config = replace(config, data=replace(config.data, landmarks=landmarks))
     cases, held = (
         cache_cases([folders[name] for name in split[part]], out / "cache", config.data)
         for part in PARTS[:2]
@@ -128,11 +138,11 @@ def load_training_cases(
     return TrainingCases(
         one_pass=one_pass,
         description=", ".join(f"{len(split[part])} {part}" for part in PARTS) + " cases",
-        plateau=PlateauRate(config.plateau_patience, otherwise="l1"),
+        plateau=_make_plateau(config),
         split=split,
         sampler=sampler,
         held=held,
-        image_size=config.data.image_size,
+        config=config,
     )
 
 
@@ -142,19 +152,29 @@ def split_cases(names: list[str], config: ModalityConfig) -> dict[str, list[str]
     Args:
         names: Of the cases.
         config: Its `data` holds the shares, of which each takes at least one case of three or
-            more; its seed decides.
+            more, or the case to leave out; its seed decides.
 
     Returns:
         {"train", "validation", "test"} -> sorted names. One or two cases are all for training.
+
+    Raises:
+        InputError: the case to leave out is not there, or the only one.
     """
-    names = sorted(names)
+    left_out = config.data.leave_out
+    if left_out and (left_out not in names or len(names) < 2):
+        raise InputError(
+            f"--leave-out {left_out}: expected one of several cases, {', '.join(sorted(names))}; "
+            "check the name"
+        )
+    names = sorted(name for name in names if name != left_out)
     order = np.random.default_rng([config.seed, 3]).permutation(len(names))
     names = [names[index] for index in order]
     held, test = (
         max(1, round(share * len(names))) if share and len(names) > 2 else 0
-        for share in (config.data.validation_share, config.data.test_share)
+        for share in (config.data.validation_share, 0 if left_out else config.data.test_share)
     )
-    parts = (names[held + test :], names[:held], names[held : held + test])
+    tested = [left_out] if left_out else names[held : held + test]
+    parts = (names[held + test :], names[:held], tested)
     return {part: sorted(chosen) for part, chosen in zip(PARTS, parts, strict=True)}
 
 
@@ -174,8 +194,15 @@ def read_split(out: Path, folders: dict[str, Path]) -> dict[str, list[str]]:
     return split
 
 
+def _make_plateau(config: ModalityConfig) -> PlateauRate | None:
+    """What lowers the rate where validations stop to improve, where nothing else does."""
+    if config.rate != "plateau":
+        return None
+    return PlateauRate(config.plateau_patience, otherwise="l1")
+
+
 def _synthesize(trainer: ModalitySynthesis, images: np.ndarray, target: str) -> np.ndarray:
-    """(N, S, S, 4) -> (N, S, S, 1), a few slices at a time."""
+    """(N, S, S, 4 P) -> (N, S, S, 1), a few slices at a time."""
     inputs = encode_inputs(images, target, trainer.config.generator)
     return np.concatenate([
         trainer.infer(trainer.generator, inputs[first : first + BATCH])

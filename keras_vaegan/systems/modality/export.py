@@ -6,10 +6,15 @@ from functools import partial
 
 import tensorflow as tf
 
-from keras_vaegan.data.intensity import normalize_volumes
+from keras_vaegan.data.normalization import describe_normalization, normalize_volumes
 from keras_vaegan.interop.keras_h5.load import Network
 from keras_vaegan.systems.graph import after, expect, graph_function, map_batches
-from keras_vaegan.systems.modality.slices import CLOSEST, SliceWindows, list_inputs, list_targets
+from keras_vaegan.systems.modality.slices import (
+    SliceWindows,
+    find_closest,
+    list_inputs,
+    list_targets,
+)
 from keras_vaegan.systems.modality.synthesizer import Synthesizer
 from keras_vaegan.systems.system import Exportable
 
@@ -46,20 +51,19 @@ class SynthesisModule(tf.Module):
         """Three volumes -> {"synthesis"}: (X, Y, Z) in the closest input's unit."""
         size, names = self.config.image_size, list_inputs(target)
         volumes = check_volumes(dict(zip(names, inputs, strict=True)))
-        brain, ranges, units = normalize_volumes(volumes, names, self.data.percentiles, _check)
+        brain, ranges, units = normalize_volumes(volumes, names, self.data, _check)
         windows = SliceWindows(brain, size)
         squares = windows.cut_inputs(units, target, self.config)
         pictures = map_batches(self._call, squares, self.batch_size, (size, size))
         unit = windows.blend(pictures)
-        return {"synthesis": ranges[CLOSEST[target]].from_unit(unit, brain)}
+        return {"synthesis": ranges[find_closest(target, ranges)].from_unit(unit, brain)}
 
 
 def open_synthesis(network: Network) -> Exportable:
     """A missing-modality network as a graph: `System.open_export`."""
     synthesizer = Synthesizer.from_network(network, "float32")
     targets = list_targets(synthesizer.config)
-    closest = ", ".join(f"{CLOSEST[target]} for {target}" for target in targets)
-    low, high = synthesizer.data.percentiles
+    closest = ", ".join(f"{find_closest(name, list_inputs(name))} for {name}" for name in targets)
     what = targets[0] if len(targets) == 1 else "one missing contrast"
     return Exportable(
         network.file,
@@ -68,9 +72,9 @@ def open_synthesis(network: Network) -> Exportable:
         f"Makes {what} of a skull-stripped brain from {', '.join(list_inputs(targets[0]))}"
         f"{'' if len(targets) == 1 else ' and so on'}: whole volumes, slice by slice.",
         "Volumes are (X, Y, Z) float32 on one grid, axes right, front and up, in a constant "
-        "background of any value. Of each volume the brain's "
-        f"{low:g}th to {high:g}th percentile become 0 to 1; the result takes the range of the "
-        f"input closest to it ({closest}), and its background outside the brain.",
+        f"background of any value. In each volume {describe_normalization(synthesizer.data)}; the "
+        f"result takes the range of the input closest to it ({closest}), and its background "
+        "outside the brain.",
         (
             "A synthetic contrast shows what the network expects to see. It can leave out or "
             "invent a lesion.",

@@ -5,6 +5,7 @@ What a synthesis needs is in `keras.ops`: the Python path and the exported graph
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,13 @@ from keras import ops
 from keras_vaegan.config.networks import ANY_TARGET, MODALITIES, ModalityUNetConfig
 from keras_vaegan.data.intensity import find_box
 
-# The contrast whose intensities and header a synthetic one borrows: the one it resembles most.
-CLOSEST = {"t1": "t1ce", "t1ce": "t1", "t2": "flair", "flair": "t2"}
+# The contrasts whose intensities and header a synthetic one borrows; it resembles the first most.
+CLOSEST = {
+    "t1": ("t1ce", "flair", "t2"),
+    "t1ce": ("t1", "flair", "t2"),
+    "t2": ("flair", "t1ce", "t1"),
+    "flair": ("t2", "t1", "t1ce"),
+}
 
 
 def list_inputs(target: str) -> tuple[str, ...]:
@@ -27,27 +33,47 @@ def list_targets(config: ModalityUNetConfig) -> tuple[str, ...]:
     return MODALITIES if config.target == ANY_TARGET else (config.target,)
 
 
-def encode_inputs(images, target: str, config: ModalityUNetConfig):
+def find_closest(target: str, present: Container[str]) -> str:
+    """Of the contrasts that a case has, the one that a synthetic one resembles most."""
+    return next(name for name in CLOSEST[target] if name in present)
+
+
+def encode_inputs(images, target: str, config: ModalityUNetConfig, missing: Container[str] = ()):
     """Lay out a network's input.
 
     Args:
-        images: (N, H, W, 4) in [0, 1], channels as `MODALITIES`; the target's is not looked at.
+        images: (N, H, W, 4 P) in [0, 1], channels as `MODALITIES`, of each of the network's P
+            slices in turn; what is the target's or missing is not looked at.
         target: The contrast to synthesise.
         config: The network.
+        missing: Further contrasts that the case lacks; for a network of any target alone.
 
     Returns:
-        (N, H, W, config.channels) float32: the three other contrasts, or for a network of any
-        target all four with the target's 0, and four planes that are 1 for the target. An array
-        for an array (the threads that read training data stay with NumPy), else a tensor.
+        (N, H, W, config.channels) float32: the three other contrasts of every slice, or for a
+        network of any target all four, with 0 where there is none, and a plane a contrast that is
+        1 for the target and -1 for what is missing. An array for an array (the threads that read
+        training data stay with NumPy), else a tensor.
     """
     library = np if isinstance(images, np.ndarray) else ops
     zero = library.zeros_like(images[..., 0])
-    planes = [zero if name == target else images[..., k] for k, name in enumerate(MODALITIES)]
-    if config.target == ANY_TARGET:
-        planes += [zero + float(name == target) for name in MODALITIES]
-    else:
-        del planes[MODALITIES.index(target)]
+    is_any = config.target == ANY_TARGET
+    planes = []
+    for channel in range(images.shape[-1]):
+        name = MODALITIES[channel % len(MODALITIES)]
+        if name == target or name in missing:
+            planes += [zero] if is_any else []
+        else:
+            planes.append(images[..., channel])
+    if is_any:
+        codes = [float(name == target) - float(name in missing) for name in MODALITIES]
+        planes += [zero + code for code in codes]
     return library.stack(planes, axis=-1)
+
+
+def take_centre(images, neighbours: int):
+    """(..., 4 P) of 2 * neighbours + 1 slices -> (..., 4) of the middle one."""
+    count = len(MODALITIES)
+    return images[..., count * neighbours : count * (neighbours + 1)]
 
 
 class SliceWindows:
@@ -60,7 +86,7 @@ class SliceWindows:
 
     def __init__(self, brain, size: int) -> None:
         self.size, self.shape = size, ops.shape(brain)
-        level, row, column = ops.unstack(plan_windows(brain, size), 3, axis=1)
+        self.level, row, column = ops.unstack(plan_windows(brain, size), 3, axis=1)
         steps = ops.arange(size, dtype="int32")
         rows, columns = (row[:, None] + steps)[..., None], (column[:, None] + steps)[:, None]
         height, width, depth = self.shape
@@ -69,18 +95,26 @@ class SliceWindows:
             ops.logical_and(columns >= 0, columns < width),
         )
         rows, columns = ops.clip(rows, 0, height - 1), ops.clip(columns, 0, width - 1)
-        self.places = (rows * width + columns) * depth + level[:, None, None]
+        self.places = (rows * width + columns) * depth + self.level[:, None, None]
 
-    def cut(self, volume):
-        """(X, Y, Z) -> (J, size, size), 0 where a window leaves the volume."""
-        values = ops.take(ops.reshape(volume, (-1,)), self.places)
-        return ops.where(self.inside, values, 0.0)
+    def cut(self, volume, offset: int = 0):
+        """(X, Y, Z) -> (J, size, size) of the slice `offset` above, 0 outside the volume."""
+        levels = self.level + offset
+        inside = ops.logical_and(levels >= 0, levels < self.shape[2])[:, None, None]
+        shift = ops.clip(levels, 0, self.shape[2] - 1) - self.level
+        values = ops.take(ops.reshape(volume, (-1,)), self.places + shift[:, None, None])
+        return ops.where(ops.logical_and(self.inside, inside), values, 0.0)
 
     def cut_inputs(self, units: dict, target: str, config: ModalityUNetConfig):
         """Volumes in [0, 1] by name -> the network's input (J, size, size, channels)."""
-        planes = {name: self.cut(units[name]) for name in list_inputs(target)}
-        planes[target] = ops.zeros_like(planes[CLOSEST[target]])
-        return encode_inputs(ops.stack([planes[m] for m in MODALITIES], -1), target, config)
+        missing = [name for name in list_inputs(target) if name not in units]
+        present = [name for name in list_inputs(target) if name in units]
+        planes = []
+        for offset in range(-config.neighbours, config.neighbours + 1):
+            cut = {name: self.cut(units[name], offset) for name in present}
+            empty = ops.zeros_like(cut[present[0]])
+            planes += [cut.get(name, empty) for name in MODALITIES]
+        return encode_inputs(ops.stack(planes, -1), target, config, missing)
 
     def blend(self, pictures):
         """(J, size, size) -> (X, Y, Z): where windows overlap, the average that favours centres."""

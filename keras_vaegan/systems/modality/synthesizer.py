@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,12 @@ from keras_vaegan.kernels.random import draw_standard_normal
 from keras_vaegan.models.latent import find_latent_model
 from keras_vaegan.models.layers import reparameterize
 from keras_vaegan.models.modality_unet import fold_normalization
-from keras_vaegan.systems.modality.slices import CLOSEST, SliceWindows, list_inputs, list_targets
+from keras_vaegan.systems.modality.slices import (
+    SliceWindows,
+    find_closest,
+    list_inputs,
+    list_targets,
+)
 from keras_vaegan.systems.modality.system import ModalitySystem
 from keras_vaegan.training.backend import should_compile_with_xla
 from keras_vaegan.training.distribution import dtype_policy, resolve_precision
@@ -77,7 +82,7 @@ class Synthesizer:
 
         Args:
             folder: A NIfTI file a contrast, named as BraTS names them; a file of the target is
-                not looked at.
+                not looked at. A network that was trained with `drop_inputs` takes what is there.
             output: File to write, .nii or .nii.gz, in the grid and header of the closest input.
             target: As `choose_target`'s.
             samples: As `synthesize`'s; the deviation goes to NAME_std.nii.gz, as float32.
@@ -91,7 +96,7 @@ class Synthesizer:
         found = find_scans(folder)
         _check_output(output, found.values())
         target = self.choose_target(set(found), target)
-        case = read_case(folder, list_inputs(target), percentiles=self.data.percentiles)
+        case = read_case(folder, self.choose_inputs(set(found), target), config=self.data)
         image, deviation = self.synthesize(case, target, samples)
         reference = choose_reference(case, target)
         write_nifti(output, restore_volume(image, case, reference), reference.header)
@@ -128,6 +133,18 @@ class Synthesizer:
             )
         return target or (targets if len(targets) == 1 else missing)[0]
 
+    def choose_inputs(self, found: Container[str], target: str) -> tuple[str, ...]:
+        """The contrasts to read: those that a case has, where the network does without the others.
+
+        Args:
+            found: Contrasts that the case has.
+            target: The contrast to synthesise.
+        """
+        inputs = list_inputs(target)
+        if not self.data.augmentation.drop_inputs:
+            return inputs
+        return tuple(name for name in inputs if name in found) or inputs
+
     def synthesize(
         self, case: Case, target: str, samples: int = 0, seed: int = 0
     ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -136,7 +153,7 @@ class Synthesizer:
         Where the brain is larger than the network's slice, overlapping windows are blended.
 
         Args:
-            case: With all inputs of the target.
+            case: With the inputs of the target, or those of them that `choose_inputs` gives.
             target: A contrast that the network synthesises.
             samples: Draw this many latents a slice; 0 takes the latent's mean once.
             seed: Of the latents' noise, with which alone they vary.
@@ -190,7 +207,7 @@ class Synthesizer:
 
 def choose_reference(case: Case, target: str) -> Scan:
     """The input whose grid, header and intensity range a synthetic contrast takes."""
-    return case.scans[CLOSEST[target]]
+    return case.scans[find_closest(target, case.scans)]
 
 
 def restore_volume(unit: np.ndarray, case: Case, reference: Scan) -> Volume:

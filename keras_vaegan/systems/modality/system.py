@@ -26,10 +26,14 @@ class ModalitySystem(System):
 
     config_type = ModalityConfig
     network_types = (ModalityUNetConfig,)
-    presets = (presets.modality_unet, presets.modality_unet_small)
+    presets = (
+        presets.modality_unet,
+        presets.modality_unet_small,
+        presets.modality_unet_few,
+    )
     command = "synthesize"
     weight_files = {"generator": MODALITY_FILE}
-    options = {"target": "generator.target"}
+    options = {"target": "generator.target", "leave_out": "data.leave_out"}
 
     def build_trainer(self, config: ModalityConfig):
         from keras_vaegan.systems.modality.trainer import ModalitySynthesis

@@ -20,6 +20,7 @@ from keras_vaegan.training.backend import (
     count_replicas,
     draw_normal,
 )
+from keras_vaegan.training.schedules import AnnealedRate
 from keras_vaegan.training.trainer import Trainer, make_adam, unpack_batch
 from keras_vaegan.weights.names import MODALITY_FILE
 from keras_vaegan.weights.record import WeightsRecord
@@ -48,8 +49,10 @@ class ModalitySynthesis(Trainer):
 
     def compile(self, optimizer=None, **kwargs) -> None:
         """Set the optimiser; Adam at the config's rate where none is given."""
-        rates = self.config.optimizer
-        optimizer = optimizer or make_adam(rates, rates.learning_rate)
+        rates, rate = self.config.optimizer, self.config.optimizer.learning_rate
+        if self.config.rate == "cosine":
+            rate = AnnealedRate(rate, cosine_steps=self.config.steps)
+        optimizer = optimizer or make_adam(rates, rate)
         optimizer = self.prepare_optimizer(optimizer, self.generator.trainable_variables)
         super().compile(optimizer, **kwargs)
 

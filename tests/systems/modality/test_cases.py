@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_vaegan.config.data import ModalityDataConfig
+from keras_vaegan.config.data import ModalityDataConfig, SliceAugmentationConfig
 from keras_vaegan.config.networks import MODALITIES, ModalityUNetConfig
 from keras_vaegan.data.brats import find_cases, read_case
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.modality.cases import (
     SliceSampler,
     cache_cases,
+    learn_landmarks,
     to_unit,
 )
 from keras_vaegan.systems.modality.config import ModalityConfig
@@ -113,7 +114,8 @@ def test_a_sample_is_what_the_volumes_hold(data):
 
 
 def test_variations_change_inputs_within_the_brain_only(data):
-    varied = dataclasses.replace(CONFIG.data, shift=3, flip=0.5, intensity=0.2)
+    changes = SliceAugmentationConfig(shift=3, flip=0.5, intensity=0.2, bias_field=0.1)
+    varied = dataclasses.replace(CONFIG.data, augmentation=changes)
     sampler = SliceSampler(cache(data), dataclasses.replace(CONFIG, data=varied))
     plain = SliceSampler(cache(data), CONFIG)
     moved = 0
@@ -149,3 +151,78 @@ def test_reading_slices_keeps_no_mapping_open(data):
     case = cache(data)[0]
     slices = [case.read_slice(level) for level in case.slices]
     assert len(slices) and str(case.path) not in Path("/proc/self/maps").read_text()
+
+
+def test_neighbours_are_further_channels(data):
+    near = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, neighbours=1))
+    assert near.generator.channels == 9
+    cases = cache(data, near)
+    sampler, plain = SliceSampler(cases, near), SliceSampler(cases, CONFIG)
+    inputs, truth, brain = sampler.read_sample(4)
+    expected, truth_alone, brain_alone = plain.read_sample(4)
+    np.testing.assert_array_equal(inputs[..., 3:6], expected)
+    np.testing.assert_array_equal(truth, truth_alone)
+    np.testing.assert_array_equal(brain, brain_alone)
+    last = len(np.load(cases[0].path)) - 1
+    top = cases[0].read_slice(last, 1)
+    np.testing.assert_array_equal(top[..., :4], cases[0].read_slice(last - 1))
+    assert top[..., 4:8].any() and not top[..., 8:].any()
+
+
+def test_a_warp_moves_inputs_and_target_alike(data):
+    changes = SliceAugmentationConfig(elastic=1.5)
+    varied = dataclasses.replace(CONFIG.data, augmentation=changes)
+    sampler = SliceSampler(cache(data), dataclasses.replace(CONFIG, data=varied))
+    inputs, truth, brain = sampler.read_sample(4)
+    plain = SliceSampler(cache(data), CONFIG).read_sample(4)
+    assert np.abs(truth - plain[1]).max() > 0.05
+    inside = brain[..., 0] > 0
+    likeness = np.corrcoef(inputs[inside][:, 0], truth[inside][:, 0])[0, 1]
+    inside = plain[2][..., 0] > 0
+    expected = np.corrcoef(plain[0][inside][:, 0], plain[1][inside][:, 0])[0, 1]
+    assert likeness == pytest.approx(expected, abs=0.1)
+
+
+def test_slices_with_tumour_are_drawn_more_often(data, write_case):
+    labels = np.zeros((24, 30, 12), "uint8")
+    labels[6:16, 8:20, 4:6] = 1
+    write_case(data / "case1", {"seg": labels}, names={"seg": "case1_seg.nii.gz"})
+    cases = cache(data)
+    assert [len(case.tumour) for case in cases] == [0, 2, 0]
+    aware = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, tumour_share=0.5))
+    sampler = SliceSampler(cases, aware)
+    chosen = [sampler.choose_slice(position) for position in range(200)]
+    hits = sum(level in cases[number].tumour for number, level in chosen)
+    assert 90 < hits < 140
+    assert SliceSampler(cases, CONFIG).choose_slice(3) == sampler.table[sampler.passes[3]]
+    without = SliceSampler(cases[:1], aware)
+    assert len({without.choose_slice(position) for position in range(50)}) > 5
+
+
+def test_dropped_inputs_are_told(data):
+    changes = SliceAugmentationConfig(drop_inputs=0.4)
+    dropping = dataclasses.replace(
+        CONFIG,
+        generator=dataclasses.replace(CONFIG.generator, target="any"),
+        data=dataclasses.replace(CONFIG.data, augmentation=changes),
+    )
+    sampler = SliceSampler(cache(data), dropping)
+    missing = 0
+    for position in range(30):
+        inputs, _, brain = sampler.read_sample(position)
+        codes = inputs[0, 0, 4:]
+        assert (codes == 1).sum() == 1 and (codes == 0).sum() >= 1
+        for channel, code in enumerate(codes):
+            assert inputs[..., channel].any() == (code == 0)
+        missing += (codes == -1).sum()
+    assert 15 < missing < 60
+    with pytest.raises(InputError, match="drop_inputs=0.4"):
+        dataclasses.replace(dropping, generator=CONFIG.generator)
+
+
+def test_landmarks_are_means_over_cases(data):
+    landmarks = learn_landmarks(find_cases(data))
+    units = [read_case(folder, MODALITIES) for folder in find_cases(data)]
+    medians = [np.median(case.scans["t2"].unit[case.brain]) for case in units]
+    assert landmarks.t2[5] == pytest.approx(np.mean(medians), abs=1e-6)
+    assert landmarks.t1[0] == 0 and landmarks.flair[-1] == 1

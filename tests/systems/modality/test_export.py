@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vaegan.config.data import ModalityDataConfig
+from keras_vaegan.config.data import LANDMARK_PERCENTILES, LandmarkConfig, ModalityDataConfig
 from keras_vaegan.config.networks import ModalityUNetConfig
 from keras_vaegan.data.brats import Case, find_scans, read_case
-from keras_vaegan.data.intensity import find_brain, find_percentiles, normalize_volumes
+from keras_vaegan.data.intensity import find_brain, find_percentiles
 from keras_vaegan.data.nifti import read_nifti
+from keras_vaegan.data.normalization import normalize_volumes
 from keras_vaegan.data.volume import to_canonical
 from keras_vaegan.interop.keras_h5.load import load_network
 from keras_vaegan.models.modality_unet import build_modality_unet
@@ -19,6 +20,8 @@ from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 from keras_vaegan.weights.record import WeightsRecord
 
 RNG = np.random.default_rng(0)
+CURVE = tuple((np.linspace(0, 1, len(LANDMARK_PERCENTILES)) ** 1.3).tolist())
+LANDMARKS = LandmarkConfig(CURVE, CURVE, CURVE, CURVE)
 
 
 def test_preparation_is_the_same_in_a_graph_of_unknown_shapes():
@@ -37,12 +40,18 @@ def test_preparation_is_the_same_in_a_graph_of_unknown_shapes():
         np.testing.assert_array_equal(measure(values), find_percentiles(values, (1.0, 99.0)))
 
 
-def write_network(path, target, size=32):
-    config = ModalityUNetConfig(size, target, filters=(4, 4), latent_channels=4)
+def write_network(path, target, size=32, normalization="percentile"):
+    data = ModalityDataConfig(
+        size, normalization, landmarks=LANDMARKS, neighbours=int(normalization == "nyul")
+    )
+    config = ModalityUNetConfig(
+        size, target, data.neighbours, filters=(4, 4), latent_channels=4,
+        normalization="instance" if normalization == "nyul" else "batch",
+    )  # fmt: skip
     network = build_modality_unet(config)
     for variable in network.trainable_variables:
         variable.assign(variable + 0.1 * RNG.normal(size=variable.shape))
-    save_legacy_h5(network, path, WeightsRecord(config, ModalityDataConfig(size)))
+    save_legacy_h5(network, path, WeightsRecord(config, data))
     return path
 
 
@@ -68,20 +77,24 @@ class FakeScan:
 
 def run_python(path, target, volumes):
     """`Synthesizer`'s answer, in the closest input's unit."""
+    synthesizer = Synthesizer.load(path, "float32")
     brain, ranges, units = normalize_volumes(
-        volumes, list_inputs(target), (1.0, 99.0), lambda *arguments: arguments[-1]
+        volumes, list_inputs(target), synthesizer.data, lambda *arguments: arguments[-1]
     )
     scans = {name: FakeScan(ranges[name], units[name]) for name in volumes}
     case = Case("case", np.asarray(brain), scans)
-    made, _ = Synthesizer.load(path, "float32").synthesize(case, target)
+    made, _ = synthesizer.synthesize(case, target)
     assert case.brain[20, 22, 6]
     return np.asarray(choose_reference(case, target).range.from_unit(made, brain))
 
 
-@pytest.mark.parametrize("target", ["flair", "any"])
-def test_volumes_are_the_python_paths(tmp_path, target):
+@pytest.mark.parametrize(
+    ("target", "normalization"),
+    [("flair", "percentile"), ("any", "nyul"), ("flair", "white_matter"), ("flair", "zscore")],
+)
+def test_volumes_are_the_python_paths(tmp_path, target, normalization):
     """The ball is wider than the network's slice: middle slices are blended from windows."""
-    file = write_network(tmp_path / "modality_unet_weights.h5", target)
+    file = write_network(tmp_path / "modality_unet_weights.h5", target, 32, normalization)
     chosen = "t1ce" if target == "any" else target
     volumes = make_volumes(chosen)
     expected = run_python(file, chosen, volumes)

@@ -145,6 +145,24 @@ def test_cases_are_dealt_once_and_reproducibly(count, tiny):
         assert split != split_cases(names, dataclasses.replace(tiny.MODALITY, seed=1))
 
 
+def test_one_case_is_left_out(tiny):
+    names = [f"case{index}" for index in range(6)]
+    config = dataclasses.replace(
+        tiny.MODALITY, data=dataclasses.replace(tiny.MODALITY.data, leave_out="case2")
+    )
+    split = split_cases(names, config)
+    assert split["test"] == ["case2"] and len(split["validation"]) == 1 and len(split["train"]) == 4
+    for few in (["case2"], ["case0", "case1"]):
+        with pytest.raises(InputError, match="--leave-out case2"):
+            split_cases(few, config)
+
+
+def test_the_rate_falls_along_a_cosine(tiny):
+    config = dataclasses.replace(tiny.MODALITY, rate="cosine", steps=10)
+    rates = build_trainer(config).optimizer._learning_rate
+    assert [float(rates(step)) for step in (0, 5, 10)] == pytest.approx([1e-3, 5e-4, 0], abs=1e-9)
+
+
 def test_a_lost_split_or_case_is_refused(tmp_path):
     with pytest.raises(InputError, match="split.json"):
         read_split(tmp_path, {})
