@@ -69,6 +69,6 @@ def modality_unet_few() -> ModalityConfig:
         losses=ModalityLossConfig(mse_weight=4.0),
         optimizer=OptimizerConfig(learning_rate=2e-3),
         rate="cosine",
-        steps=400,
+        steps=360,
         validate_every=100,
     )
