@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 
 from keras_vaegan.commands.evaluate import EvaluateOptions, complete_content
-from keras_vaegan.evaluation.report.content import Content, Examples
+from keras_vaegan.evaluation.report.content import Content
 from keras_vaegan.evaluation.report.page import render_page
 from keras_vaegan.systems.system import Evaluation
 
@@ -56,9 +55,3 @@ def test_an_empty_or_damaged_history_stops_nothing(options, text):
     content = complete_content(options, Evaluation({}, [], {}, [], Content("Title", {})), metrics)
     assert content.facts["Commit"] == "not told" and len(content.missing) == 2
     assert content.sections == [] and "Loss curves" in content.missing[0]
-
-
-def test_a_system_without_content_shows_its_pictures(options):
-    pictures = {"grid": np.zeros((4, 5, 3), "uint8")}
-    content = complete_content(options, Evaluation({}, [], pictures, []), METRICS)
-    assert isinstance(content.sections[0], Examples) and "<img" in render_page(content)

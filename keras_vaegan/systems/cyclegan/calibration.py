@@ -62,9 +62,11 @@ def cross_calibrate(features: list, errors: list, spreads: list, cases: list[str
     Args:
         features: (n, 6) float32 of `describe_pixels` an image, n pixels of its own.
         errors, spreads: (n,) an image: the translation's error, the samples' deviation.
-        cases: An image's case; folds never part one.
+        cases: An image's case; folds never part one, unless there is but one.
     """
     groups = list(dict.fromkeys(cases))
+    if len(groups) == 1:
+        groups = cases = [str(index) for index in range(len(errors))]
     folds = {group: index % min(FOLDS, len(groups)) for index, group in enumerate(groups)}
     own = np.array([folds[case] for case in cases])
     scaled, mapped = [spread.copy() for spread in spreads], list(spreads)
@@ -102,7 +104,7 @@ def _calibrate(
         )
     mri, ct = (image_to_unit(sets[name]["images"]) for name in ("testB", "testA"))
     names = sets["testB"]["names"]
-    known = find_cases(names) or names
+    known = find_cases(names) or [""] * len(names)
     features, errors, spreads, cases = [], [], [], []
     for place_mri, place_ct in progress(sets["pairs"], direction, len(sets["pairs"])):
         pair = {"mri": mri[place_mri][None], "ct": ct[place_ct][None]}
