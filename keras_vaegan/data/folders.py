@@ -18,6 +18,7 @@ TRAIN_FOLDERS = ("trainA", "trainB")
 TEST_FOLDERS = ("testA", "testB")
 SMALLEST_SIDE = 16
 READABLE_SHARE = 0.9
+PAIRED_SHARE = 0.9
 
 Item = TypeVar("Item")
 
@@ -67,6 +68,13 @@ def spread(items: Sequence[Item], count: int | None) -> list[Item]:
     if count is None or count >= len(items):
         return list(items)
     return [items[i] for i in np.linspace(0, len(items) - 1, count).astype(int)]
+
+
+def find_pairs(first: Sequence[Path], second: Sequence[Path]) -> list[str]:
+    """The stems that two folders share, sorted, where nearly all have a partner; else none."""
+    stems = [{path.stem for path in paths} for paths in (first, second)]
+    common = sorted(stems[0] & stems[1])
+    return common if len(common) >= PAIRED_SHARE * max(map(len, stems)) else []
 
 
 def hold_back(total: int, count: int) -> tuple[list[int], list[int]]:

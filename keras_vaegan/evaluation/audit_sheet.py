@@ -8,12 +8,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from keras_vaegan.data.folders import read_integers
 from keras_vaegan.data.image import find_limits, image_to_unit
 from keras_vaegan.evaluation.audit import Audit
+from keras_vaegan.evaluation.pictures import render_figure
 
 TILE = 150  # pixels
 CAPTION = 34
@@ -56,9 +56,7 @@ def draw_contact_sheet(audit: Audit) -> np.ndarray:
                 axis.text(left + 4, top + TILE + 2, caption, fontsize=5.5, va="top")
         top += height
     axis.imshow(canvas, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
-    drawn = FigureCanvasAgg(figure)
-    drawn.draw()
-    return np.asarray(drawn.buffer_rgba())[..., :3].copy()
+    return render_figure(figure)
 
 
 def _list_sections(audit: Audit) -> list[tuple[str, list[Tile]]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_vaegan.data.folders import TRAIN_FOLDERS
+from keras_vaegan.data.folders import TRAIN_FOLDERS, find_pairs
 from keras_vaegan.data.image import select_images
 from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.audit import find_leaks
@@ -38,7 +38,8 @@ def leave_out_leaks(
     folders = [root / name for name in TRAIN_FOLDERS if (root / name).is_dir()]
     train = [path for folder in folders for path in select_images(folder.iterdir())]
     found = find_leaks(train, [path for paths in files.values() for path in paths])
-    seen = {path.stem for path in found} if _are_paired(files) else set()
+    paired = len(files) == 2 and find_pairs(*files.values())
+    seen = {path.stem for path in found} if paired else set()
     kept, report = {}, {}
     for name, paths in files.items():
         leaking = [path for path in paths if path in found or path.stem in seen]
@@ -57,12 +58,6 @@ def leave_out_leaks(
         if leaking:
             _tell(name, report[name], keep)
     return kept, report
-
-
-def _are_paired(files: Mapping[str, list[Path]]) -> bool:
-    """Whether two folders hold files of the same names."""
-    stems = [{path.stem for path in paths} for paths in files.values()]
-    return len(stems) == 2 and stems[0] == stems[1]
 
 
 def _name(path: Path) -> str:

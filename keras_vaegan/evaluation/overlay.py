@@ -27,8 +27,9 @@ def draw_uncertainty(
     Returns:
         (H, W, 3) uint8.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+
+    from keras_vaegan.evaluation.pictures import render_figure
 
     size = (SIDE_INCHES * len(panels) + 0.8, 2 * SIDE_INCHES)
     figure = Figure(figsize=size, dpi=DPI, layout="constrained", facecolor="black")
@@ -53,6 +54,4 @@ def draw_uncertainty(
         bar.ax.tick_params(colors="white")
         if bar.solids is not None:
             bar.solids.set_alpha(1)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return render_figure(figure)

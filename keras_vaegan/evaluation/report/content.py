@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+
+from keras_vaegan.evaluation.confidence import bootstrap_difference
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,41 @@ class Content:
     sections: Sequence[Section] = ()
     missing: Sequence[str] = ()
     config: Mapping | None = None
+
+
+def make_gain_tile(
+    label: str,
+    values: Sequence[float],
+    rival: tuple[str, Sequence[float]],
+    form: str,
+    unit: str = "",
+    published: str = "",
+) -> Tile:
+    """The mean of a measure, of which more is better, beside a rival's on the same images.
+
+    Args:
+        label: What was measured.
+        values: One an image, or case.
+        rival: The rival's name and its values.
+        form: How a value is written, such as "{:.2f}".
+        unit: Such as " dB".
+        published: As `Tile`'s.
+    """
+    name, others = rival
+    change = bootstrap_difference(others, values)
+    signed = form.replace(":", ":+")
+    gain = change["difference"]
+    detail = f"{name} {form.format(np.mean(others))}{unit}; gain {signed.format(gain)}{unit}"
+    if change["interval"]:
+        detail += ", 95 % interval " + " to ".join(signed.format(end) for end in change["interval"])
+    tone = ("good" if gain > 0 else "bad") if change["differs"] else ""
+    return Tile(label, form.format(np.mean(values)) + unit, detail, published, tone)
+
+
+def format_mean(part: Mapping[str, Any], form: str) -> list[str]:
+    """Two cells: a mean, and its interval or a dash."""
+    ends = [form.format(end) for end in part["interval"] or ()]
+    return [form.format(part["mean"]), " to ".join(ends) or "-"]
 
 
 def choose_examples(scores: Sequence[float | None]) -> dict[str, int]:

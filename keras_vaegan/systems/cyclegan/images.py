@@ -9,15 +9,19 @@ import numpy as np
 
 from keras_vaegan.config.base import VALUE_RANGES
 from keras_vaegan.config.data import DataConfig
-from keras_vaegan.data.folders import TEST_FOLDERS, load_files, read_integers, spread
+from keras_vaegan.data.folders import (
+    TEST_FOLDERS,
+    find_pairs,
+    load_files,
+    read_integers,
+    spread,
+)
 from keras_vaegan.data.image import list_images, read_image
 from keras_vaegan.data.preparation import fit_images
 from keras_vaegan.data.sampling import Passes, find_scale
 from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.leaks import leave_out_leaks
 from keras_vaegan.kernels import call_compiled
-
-PAIRED_SHARE = 0.9
 
 
 def load_images(
@@ -62,10 +66,9 @@ def load_test_sets(
     files = {name: list_images(Path(root) / name) for name in TEST_FOLDERS}
     files, leaks = leave_out_leaks(Path(root), files, keep_leaks)
     by_stem = {name: {p.stem: p for p in paths} for name, paths in files.items()}
-    common = sorted(by_stem["testA"].keys() & by_stem["testB"].keys())
-    paired = len(common) >= PAIRED_SHARE * max(map(len, by_stem.values()))
+    paired = find_pairs(files["testA"], files["testB"])
     if paired and limit is not None:
-        chosen = set(spread(common, limit))
+        chosen = set(spread(paired, limit))
         files = {name: [p for p in paths if p.stem in chosen] for name, paths in files.items()}
     sets: dict = {"leaks": leaks}
     for name, other in (TEST_FOLDERS, TEST_FOLDERS[::-1]):

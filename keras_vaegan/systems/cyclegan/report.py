@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_vaegan.data.folders import spread
 from keras_vaegan.evaluation.alarms import Alarm
+from keras_vaegan.evaluation.palette import NAMES
 from keras_vaegan.evaluation.pictures import draw_sample_grid
 from keras_vaegan.evaluation.report.content import (
     Content,
@@ -19,6 +20,7 @@ from keras_vaegan.evaluation.report.content import (
     Table,
     Tile,
     choose_examples,
+    format_mean,
 )
 from keras_vaegan.systems.cyclegan.config import OTHER
 from keras_vaegan.systems.cyclegan.paired import BASELINES
@@ -30,10 +32,8 @@ if TYPE_CHECKING:
 
 GRID_ROWS = 3
 SAMPLES = 8  # drawn where a network has a latent and no error map was fitted
-SHORT = {"ct": "CT", "mri": "MRI"}
 ROUND = {"ct": "CT \u2192 MRI \u2192 CT", "mri": "MRI \u2192 CT \u2192 MRI"}
-# Published cycle figures by generator and domain of the image that comes back: the whole
-# validation set of System C, both directions averaged, and its two images a direction.
+# Published cycle figures by generator and domain of the image that comes back.
 PUBLISHED_CYCLE = {
     ("resnet_generator", "mri"): "24.5 dB / 0.766 (System C, two images)",
     ("resnet_generator", "ct"): "29.8 dB / 0.917 (System C, two images)",
@@ -171,7 +171,7 @@ def _list_truth_tiles(metrics: Mapping[str, Any]) -> Iterator[Tile]:
         better = interval and interval[1] < min(guesses[best], constant)
         worse = interval and interval[0] > guesses[best]
         yield Tile(
-            f"Generated {SHORT[name]}: error in the head", f"{figures['mae']:.3f}",
+            f"Generated {NAMES[name]}: error in the head", f"{figures['mae']:.3f}",
             f"{sure}{change:+.0%} against {best.replace('_', ' ')} ({guesses[best]:.3f}); one "
             f"constant intensity {constant:.3f}",
             tone="good" if better else "bad" if worse else "",
@@ -185,7 +185,7 @@ def _list_other_tiles(metrics: Mapping[str, Any], kind: str) -> Iterator[Tile]:
         value = "too few images" if gap is None else f"{gap:.2f}"
         sure = f"95 %: {_format_interval(interval)}; " if interval else ""
         yield Tile(
-            f"Generated {SHORT[name]}: realism gap", value,
+            f"Generated {NAMES[name]}: realism gap", value,
             f"{sure}0 is real, 1 is no better than not translating",
         )  # fmt: skip
     for name, cycle in metrics["cycle"].items():
@@ -197,7 +197,7 @@ def _list_other_tiles(metrics: Mapping[str, Any], kind: str) -> Iterator[Tile]:
         )  # fmt: skip
     for name, cycle in (metrics["cycle_enhanced"] or {}).items():
         yield Tile(
-            f"{SHORT[name]}: original vs high-resolution reconstruction", _format_scores(cycle),
+            f"{NAMES[name]}: original vs high-resolution reconstruction", _format_scores(cycle),
             f"BCE {cycle['bce']:.4f}, AUC-ROC {_format_value(cycle['auc_roc'])}, F1 "
             f"{_format_value(cycle['f1'])}",
             PUBLISHED_ENHANCED if kind == "vae_unet" else "",
@@ -213,7 +213,7 @@ def _list_truth_sections(metrics: Mapping[str, Any]) -> Iterator[Section]:
         for guess in ("", *BASELINES):
             part = figures[guess] if guess else figures
             title = guess.replace("_", " ") or "as generated"
-            rows.append([f"{SHORT[name]}, {title}", *_list_cells(part)])
+            rows.append([f"{NAMES[name]}, {title}", *_list_cells(part)])
     yield Table(
         "Translations against the truth, in the head",
         ["", "MAE", "95 % interval", "PSNR [dB]", "SSIM"], rows,
@@ -223,12 +223,12 @@ def _list_truth_sections(metrics: Mapping[str, Any]) -> Iterator[Section]:
     for name, figures in metrics["translation_in_head"].items():
         if "mae_by_case" in figures:
             yield Table(
-                f"Generated {SHORT[name]}: error in the head by case", ["case", "images", "MAE"],
+                f"Generated {NAMES[name]}: error in the head by case", ["case", "images", "MAE"],
                 [[case, str(part["n"]), f"{part['mean']:.3f}"]
                  for case, part in figures["mae_by_case"].items()],
             )  # fmt: skip
     rows = [
-        [f"{SHORT[name]}, {tissue}", *(_format_short(part[k]) for k in ("truth", "made", "white")),
+        [f"{NAMES[name]}, {tissue}", *(_format_short(part[k]) for k in ("truth", "made", "white")),
          f"{part['pixels']:,}"]
         for name, table in metrics["tissues"].items() for tissue, part in table.items()
     ]  # fmt: skip
@@ -252,7 +252,7 @@ def _tabulate_realism(metrics: Mapping[str, Any]) -> Table:
             for group in groups
         ]  # fmt: skip
         aucs = [_format_short(part[key]) for key in ("c2st_auc", "untranslated_auc")]
-        rows.append([SHORT[name], *cells, *aucs, _format_short(part["copy"])])
+        rows.append([NAMES[name], *cells, *aucs, _format_short(part["copy"])])
     return Table(
         "Realism of the translations",
         ["", "gap, all features", "shapes", "intensities", "texture", "C2ST", "C2ST untranslated",
@@ -312,9 +312,9 @@ def _pick_examples(
         scores = [row["cycle_psnr"] for row in own]
         by = "cycle (no truth is known)"
     picked = choose_examples(scores)
-    name = SHORT[OTHER[domain]]
+    name = NAMES[OTHER[domain]]
     return Examples(
-        f"{SHORT[domain]} to {name}: best, median and worst by {by}",
+        f"{NAMES[domain]} to {name}: best, median and worst by {by}",
         [_show(result, domain, i, rank, translators[OTHER[domain]]) for rank, i in picked.items()],
     )
 
@@ -364,11 +364,7 @@ def _list_cells(part: Mapping[str, Any]) -> list[str]:
 
 def _list_cycle_cells(part: Mapping[str, Any]) -> list[str]:
     """The figures of one kind of cycle."""
-    cells = []
-    for key, digits in (("psnr", 2), ("ssim", 3)):
-        interval = part[key]["interval"]
-        sure = _format_interval(interval, digits) if interval else "-"
-        cells += [f"{part[key]['mean']:.{digits}f}", sure]
+    cells = [*format_mean(part["psnr"], "{:.2f}"), *format_mean(part["ssim"], "{:.3f}")]
     return cells + [_format_value(part[key]) for key in ("mae", "bce", "auc_roc", "f1")]
 
 

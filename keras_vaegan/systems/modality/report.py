@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_vaegan.data.image import image_to_unit
-from keras_vaegan.evaluation.confidence import bootstrap_difference
 from keras_vaegan.evaluation.palette import name_series
 from keras_vaegan.evaluation.report.content import (
     Content,
@@ -17,6 +16,8 @@ from keras_vaegan.evaluation.report.content import (
     Examples,
     Table,
     Tile,
+    format_mean,
+    make_gain_tile,
 )
 
 FORMS = {"psnr": "{:.2f}", "ssim": "{:.3f}", "mae": "{:.4f}"}
@@ -84,18 +85,10 @@ def _make_tile(part: TargetPart, measure: str) -> Tile:
     made, copy = (
         [row[f"{prefix}brain_{measure}"] for row in part.rows] for prefix in ("", "copy_")
     )
-    change = bootstrap_difference(copy, made)
-    signed = form.replace(":", ":+")
-    detail = (
-        f"best copy of an input {form.format(np.mean(copy))}{unit}; gain "
-        f"{signed.format(change['difference'])}{unit}"
-    )
-    if change["interval"]:
-        detail += ", 95 % interval " + " to ".join(signed.format(end) for end in change["interval"])
-    tone = ("good" if change["difference"] > 0 else "bad") if change["differs"] else ""
-    label = f"{name_series(part.target)}: {measure.upper()} in the brain"
-    value = form.format(np.mean(made)) + unit
-    return Tile(label, value, detail, PUBLISHED.get((part.target, measure), ""), tone)
+    return make_gain_tile(
+        f"{name_series(part.target)}: {measure.upper()} in the brain", made,
+        ("best copy of an input", copy), form, unit, PUBLISHED.get((part.target, measure), ""),
+    )  # fmt: skip
 
 
 def _list_rows(targets: Mapping[str, Mapping]) -> list[list[str]]:
@@ -110,8 +103,7 @@ def _list_rows(targets: Mapping[str, Mapping]) -> list[list[str]]:
         for kind, part in kinds.items():
             cells = [f"{name_series(target)}{kind}"]
             for measure, form in FORMS.items():
-                ends = [form.format(end) for end in part[measure]["interval"] or ()]
-                cells += [form.format(part[measure]["mean"]), " to ".join(ends) or "-"]
+                cells += format_mean(part[measure], form)
             rows.append(cells)
     return rows
 

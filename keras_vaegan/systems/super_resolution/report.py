@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_vaegan.evaluation.confidence import bootstrap_difference
 from keras_vaegan.evaluation.report.content import (
     Content,
     Distribution,
@@ -16,6 +15,8 @@ from keras_vaegan.evaluation.report.content import (
     Section,
     Table,
     Tile,
+    format_mean,
+    make_gain_tile,
 )
 
 KINDS = ("network", "bicubic")
@@ -64,15 +65,8 @@ def _make_tile(part: FolderPart, measure: str) -> Tile:
     """The network's mean, beside the bicubic one on the same images."""
     title, form, unit = MEASURES[measure]
     network, bicubic = ([row[f"{kind}_{measure}"] for row in part.rows] for kind in KINDS)
-    change = bootstrap_difference(bicubic, network)
-    gain = change["difference"]
-    signed = form.replace(":", ":+")
-    detail = f"bicubic {form.format(np.mean(bicubic))}{unit}; gain {signed.format(gain)}{unit}"
-    if change["interval"]:
-        detail += ", 95 % interval " + " to ".join(signed.format(end) for end in change["interval"])
-    tone = ("good" if gain > 0 else "bad") if change["differs"] else ""
     label = f"{_name(part.folder)}: {title}"
-    return Tile(label, form.format(np.mean(network)) + unit, detail, tone=tone)
+    return make_gain_tile(label, network, ("bicubic", bicubic), form, unit)
 
 
 def _make_sections(part: FolderPart, figures: Mapping, metrics: Mapping) -> list[Section]:
@@ -113,12 +107,7 @@ def _make_example(rank: str, part: FolderPart) -> Example:
 
 def _format_means(figures: Mapping) -> list[str]:
     """A mean and its interval for every measure."""
-    cells = []
-    for measure, (_, form, _) in MEASURES.items():
-        part = figures[measure]
-        ends = [form.format(end) for end in part["interval"] or ()]
-        cells += [form.format(part["mean"]), " to ".join(ends) or "-"]
-    return cells
+    return [c for m, (_, form, _) in MEASURES.items() for c in format_mean(figures[m], form)]
 
 
 def _name(folder: str) -> str:
