@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from keras_vaegan.config.data import ModalityDataConfig, SliceAugmentationConfig
-from keras_vaegan.config.networks import ModalityUNetConfig
+from keras_vaegan.config.networks import ANY_TARGET, ModalityUNetConfig
 from keras_vaegan.config.run import OptimizerConfig
 from keras_vaegan.systems.modality.config import ModalityConfig, ModalityLossConfig
 
@@ -71,4 +73,20 @@ def modality_unet_few() -> ModalityConfig:
         rate="cosine",
         steps=360,
         validate_every=100,
+    )
+
+
+def modality_unet_any() -> ModalityConfig:
+    """As `modality_unet_few`, one network for all four contrasts, which may lack further ones.
+
+    Command: `python -m keras_vaegan.train --preset modality_unet_any --data CASES --out RUN
+    --init-from PHANTOM_RUN`.
+    """
+    config = modality_unet_few()
+    changes = dataclasses.replace(config.data.augmentation, drop_inputs=0.15)
+    return dataclasses.replace(
+        config,
+        generator=dataclasses.replace(config.generator, target=ANY_TARGET),
+        data=dataclasses.replace(config.data, augmentation=changes),
+        steps=480,
     )

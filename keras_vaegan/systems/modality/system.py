@@ -30,6 +30,7 @@ class ModalitySystem(System):
         presets.modality_unet,
         presets.modality_unet_small,
         presets.modality_unet_few,
+        presets.modality_unet_any,
     )
     command = "synthesize"
     weight_files = {"generator": MODALITY_FILE}
