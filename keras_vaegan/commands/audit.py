@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_vaegan.commands.shell import CommandOptions, run
 from keras_vaegan.errors import InputError
@@ -70,10 +70,11 @@ def format_audit(audit: Audit) -> str:
         "unreadable files": [u["reason"] for u in audit.unreadable],
         "groups of identical files": [" = ".join(group) for group in audit.identical],
         f"pairs of near duplicates (correlation at least {near})": [
-            f"{p['first']} ~ {p['second']}  {p['correlation']:.4f}" for p in audit.near_duplicates
+            f"{p['first']} {_join(p)} {p['second']}  {p['correlation']:.4f}"
+            for p in audit.near_duplicates
         ],
         f"test images that leak from training (same bytes, or at least {strict})": [
-            f"{leak['test']} {'=' if leak['identical'] else '~'} {leak['train']}"
+            f"{leak['test']} {'=' if leak['identical'] else _join(leak)} {leak['train']}"
             f"  {leak['correlation']:.4f}" for leak in audit.leaks
         ],
         f"{modality} (probability)": [
@@ -95,6 +96,11 @@ def format_audit(audit: Audit) -> str:
         if len(items) > FIRST:
             lines.append(f"  ... and {len(items) - FIRST} more")
     return "\n".join(lines)
+
+
+def _join(pair: dict[str, Any]) -> str:
+    """The sign between two names."""
+    return "mirrors" if pair["mirrored"] else "~"
 
 
 main = partial(run, audit, prog="python -m keras_vaegan.audit")

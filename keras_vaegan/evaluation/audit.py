@@ -25,6 +25,7 @@ from keras_vaegan.evaluation.domain import SIDE, describe_images
 from keras_vaegan.evaluation.near_duplicates import (
     NEAR,
     STRICT,
+    Match,
     describe_picture,
     find_frame_head,
     find_similar,
@@ -60,10 +61,10 @@ class Audit:
         missing: Of the four folders those that are absent or hold no image.
         unreadable: {"file", "reason"} each.
         identical: Groups of byte-identical files.
-        near_duplicates: {"first", "second", "correlation"} each, the most alike first; of a group
-            of identical files the first stands for all.
-        leaks: {"test", "train", "identical", "correlation"} each: test images that are one of the
-            training images, by bytes or above the strict threshold.
+        near_duplicates: {"first", "second", "correlation", "mirrored"} each, the most alike first;
+            of a group of identical files the first stands for all.
+        leaks: {"test", "train", "identical", "correlation", "mirrored"} each: test images that are
+            one of the training images, by bytes or above the strict threshold.
         wrong_modality: {"suspects": [{"file", "probability"}], "accuracy", "skipped"}: the most
             probable first; `skipped` says why nothing was looked for.
         odd_sizes: {"file", "size", "usual"} each, in folders where most images have one size.
@@ -143,12 +144,21 @@ def audit_images(data: str | Path) -> Audit:
         unreadable=[{"file": i.name, "reason": i.reason} for i in images if i.reason],
         identical=_find_identical(images),
         near_duplicates=[
-            {"first": distinct[i].name, "second": distinct[j].name, "correlation": round(c, 4)}
-            for i, j, c in pairs
+            {
+                "first": distinct[pair.first].name,
+                "second": distinct[pair.second].name,
+                **_describe_match(pair),
+            }
+            for pair in pairs
         ],
         leaks=[
-            {"test": t.name, "train": s.name, "identical": t.digest == s.digest,
-             "correlation": round(c, 4)} for t, s, c in _match(train, tests)
+            {
+                "test": one.name,
+                "train": other.name,
+                "identical": match is None,
+                **_describe_match(match),
+            }
+            for one, other, match in _match(train, tests)
         ],
         wrong_modality=_find_wrong_modality(
             usable, _join_copies(usable, distinct, [pair[:2] for pair in pairs])
@@ -157,7 +167,7 @@ def audit_images(data: str | Path) -> Audit:
         blank=[image.name for image in usable if image.blank],
         text=[{"file": i.name, "letters": i.letters} for i in usable if i.letters],
         thresholds={"near": NEAR, "strict": STRICT},
-    )  # fmt: skip
+    )
 
 
 def find_leaks(train: list[Path], test: list[Path]) -> dict[Path, Path]:
@@ -312,22 +322,30 @@ def _find_identical(images: list[_Image]) -> list[list[str]]:
     return [names for names in groups.values() if len(names) > 1]
 
 
-def _match(train: list[_Image], tests: list[_Image]) -> list[tuple[_Image, _Image, float]]:
-    """(test image, training image, correlation) of test images that are in the training set."""
+def _match(train: list[_Image], tests: list[_Image]) -> list[tuple[_Image, _Image, Match | None]]:
+    """Test images that are in the training set, each with a training image and how they match:
+    None for the same bytes."""
     by_digest = {image.digest: image for image in reversed(train)}
     shown = [image for image in train if image.picture.size]
     others = [image for image in tests if image.picture.size and image.digest not in by_digest]
-    best: dict[int, tuple[_Image, float]] = {}
+    best: dict[int, Match] = {}
     test_pictures, train_pictures = (_stack([i.picture for i in p]) for p in (others, shown))
-    for i, j, correlation in find_similar(test_pictures, train_pictures, STRICT):
-        best.setdefault(id(others[i]), (shown[j], correlation))
-    matches = []
+    for match in find_similar(test_pictures, train_pictures, STRICT):
+        best.setdefault(id(others[match.first]), match)
+    matches: list[tuple[_Image, _Image, Match | None]] = []
     for image in tests:
         if image.digest in by_digest:
-            matches.append((image, by_digest[image.digest], 1.0))
+            matches.append((image, by_digest[image.digest], None))
         elif id(image) in best:
-            matches.append((image, *best[id(image)]))
+            matches.append((image, shown[best[id(image)].second], best[id(image)]))
     return matches
+
+
+def _describe_match(match: Match | None) -> dict[str, Any]:
+    """What is told of a pair besides its names; None stands for the same bytes."""
+    if match is None:
+        return {"correlation": 1.0, "mirrored": False}
+    return {"correlation": round(match.correlation, 4), "mirrored": match.mirrored}
 
 
 def _join_copies(

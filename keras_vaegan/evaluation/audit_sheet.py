@@ -107,7 +107,8 @@ def _make_pair_tiles(pairs: Sequence[dict[str, Any]], one: str, other: str) -> l
     """Two tiles a pair, the correlation under the first."""
     tiles = []
     for pair in pairs:
-        tiles.append((pair[one], f"{pair[one]}\n{pair['correlation']:.4f} with"))
+        joint = "mirrors" if pair["mirrored"] else "with"
+        tiles.append((pair[one], f"{pair[one]}\n{pair['correlation']:.4f} {joint}"))
         tiles.append((pair[other], pair[other]))
     return tiles
 

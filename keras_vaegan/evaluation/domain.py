@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ QUANTILE = 0.99  # of the held-out distances within the domain
 FOLDS = 5
 DIGITS = 5
 FEWEST = 2 * FOLDS
+FOREIGN_SHARE = 0.2  # of what is looked at, above which an input is said to be unlike
 
 
 def shrink_images(images: np.ndarray) -> np.ndarray:
@@ -175,6 +176,16 @@ class DomainStatistics:
         """(N, F) -> (N,) distances in thresholds."""
         distances = _measure_distance(features, self.centre, self.spread, self.factor)
         return distances / self.threshold
+
+
+def find_foreign_share(ratios: Sequence[float]) -> float:
+    """The share of an input that is unlike its domain, or 0 where it is too small to warn of.
+
+    Args:
+        ratios: Of `DomainStatistics.measure`.
+    """
+    share = sum(ratio > 1 for ratio in ratios) / max(len(ratios), 1)
+    return share if share > FOREIGN_SHARE else 0.0
 
 
 def write_statistics(folder: str | Path, by_domain: Mapping[str, DomainStatistics]) -> None:

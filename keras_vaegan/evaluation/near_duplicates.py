@@ -2,11 +2,13 @@
 
 An image is described twice, as its whole frame and as its head's box alone, each at 64x64 without
 its slow changes of brightness. A perceptual hash (the signs of low DCT coefficients) finds
-candidates; the correlation of the descriptions confirms and ranks them. Mirrored, turned and
-strongly cropped copies are not found.
+candidates; the correlation of the descriptions confirms and ranks them, as they are and with left
+and right exchanged. Turned and strongly cropped copies are not found.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -29,6 +31,15 @@ SMALLEST_HEAD = 0.02  # of the frame
 DIMMEST = 0.02  # brightest value that still counts as a picture
 FAINTEST = 0.002  # standard deviation of a description that has any detail
 BLOCK = 1024  # images that are compared at once
+
+
+class Match(NamedTuple):
+    """Two images that show the same picture: positions, correlation, one mirrored or not."""
+
+    first: int
+    second: int
+    correlation: float
+    mirrored: bool
 
 
 def find_frame_head(gray: np.ndarray) -> np.ndarray:
@@ -63,7 +74,7 @@ def describe_picture(gray: np.ndarray, head: np.ndarray) -> np.ndarray:
 
 def find_similar(
     first: np.ndarray, second: np.ndarray | None = None, threshold: float = NEAR
-) -> list[tuple[int, int, float]]:
+) -> list[Match]:
     """Find pairs of images that show the same picture.
 
     Args:
@@ -73,20 +84,18 @@ def find_similar(
         threshold: Least correlation.
 
     Returns:
-        (position in first, position in second, correlation), the highest correlation first.
+        Of every pair the better way round, the highest correlation first.
     """
-    other = first if second is None else second
-    hashes, other_hashes = _hash(first), _hash(other)
-    pairs = []
-    for start in range(0, len(first), BLOCK):
-        for near in range(0 if second is not None else start, len(other), BLOCK):
-            blocks = hashes[start : start + BLOCK], other_hashes[near : near + BLOCK]
-            rows, columns = _find_candidates(*blocks)
-            rows, columns = rows + start, columns + near
-            if second is None:
-                rows, columns = rows[rows < columns], columns[rows < columns]
-            pairs += _confirm(first, other, rows, columns, threshold)
-    return sorted(pairs, key=lambda pair: (-pair[2], pair[:2]))
+    other, is_own = (first, True) if second is None else (second, False)
+    found: dict[tuple[int, int], Match] = {}
+    for match in [
+        *_compare(first, other, threshold, is_own, mirrored=False),
+        *_compare(first, _mirror(other), threshold, is_own, mirrored=True),
+    ]:
+        known = found.get(match[:2])
+        if known is None or match.correlation > known.correlation:
+            found[match[:2]] = match
+    return sorted(found.values(), key=lambda match: (-match.correlation, match))
 
 
 def group_pairs(count: int, pairs: list[tuple[int, int]]) -> np.ndarray:
@@ -120,6 +129,29 @@ def _describe(gray: np.ndarray) -> np.ndarray:
     if length < FAINTEST * SIDE:
         return np.zeros(SIDE * SIDE, "float32")
     return (detail / length).ravel().astype("float32")
+
+
+def _mirror(descriptions: np.ndarray) -> np.ndarray:
+    """(N, 2, 4096) of the same images with left and right exchanged."""
+    return descriptions.reshape(-1, 2, SIDE, SIDE)[..., ::-1].reshape(descriptions.shape)
+
+
+def _compare(
+    first: np.ndarray, other: np.ndarray, threshold: float, is_own: bool, mirrored: bool
+) -> list[Match]:
+    """Pairs of two sets, block by block; of a set with itself each pair once."""
+    hashes, other_hashes = _hash(first), _hash(other)
+    matches = []
+    for start in range(0, len(first), BLOCK):
+        for near in range(start if is_own else 0, len(other), BLOCK):
+            blocks = hashes[start : start + BLOCK], other_hashes[near : near + BLOCK]
+            rows, columns = _find_candidates(*blocks)
+            rows, columns = rows + start, columns + near
+            if is_own:
+                rows, columns = rows[rows < columns], columns[rows < columns]
+            confirmed = _confirm(first, other, rows, columns, threshold)
+            matches += [Match(*pair, mirrored) for pair in confirmed]
+    return matches
 
 
 def _hash(descriptions: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from keras_vaegan.evaluation.audit import audit_images, find_leaks
 from keras_vaegan.evaluation.audit_sheet import CAPTION, TILE, draw_contact_sheet
 from keras_vaegan.evaluation.near_duplicates import (
     NEAR,
+    Match,
     describe_picture,
     find_frame_head,
     find_similar,
@@ -194,6 +195,16 @@ def test_a_margin_and_brightness_do_not_hide_a_picture(clean):
     assert len(set(groups[:3])) == 1 and groups[3] != groups[0]
 
 
+def test_mirrored_copies_are_found(clean):
+    gray = read_image(clean / "trainA/ct0001.png").astype("float32") / 255
+    other = read_image(clean / "trainA/ct0006.png").astype("float32") / 255
+    variants = [gray, np.pad(0.7 * gray[:, ::-1] + 0.02, ((20, 0), (0, 30))), other]
+    pictures = np.stack([describe_picture(v, find_frame_head(v)) for v in variants])
+    (own,) = find_similar(pictures)
+    assert own[:2] == (0, 1) and own.mirrored
+    assert find_similar(pictures[1:], pictures[:1]) == [Match(0, 0, own.correlation, True)]
+
+
 def test_images_without_detail_are_like_none():
     flat = np.full((40, 50), 0.3, "float32")
     pictures = np.stack([describe_picture(flat, find_frame_head(flat))] * 3)
@@ -204,7 +215,11 @@ def test_the_hash_loses_no_pair(real_images):
     paths = sorted((real_images / "trainB").glob("*.jpg"))[:150]
     grays = [to_channels(read_image(path), 1)[..., 0] / np.float32(255) for path in paths]
     pictures = np.stack([describe_picture(gray, find_frame_head(gray)) for gray in grays])
-    correlations = np.einsum("ipk,jpk->ijp", pictures, pictures, optimize=True).max(axis=-1)
-    expected = np.argwhere(np.triu(correlations >= NEAR, 1))
+    mirrored = pictures.reshape(-1, 2, 64, 64)[..., ::-1].reshape(pictures.shape)
+    correlations = [
+        np.einsum("ipk,jpk->ijp", pictures, others, optimize=True).max(axis=-1)
+        for others in (pictures, mirrored)
+    ]
+    expected = np.argwhere(np.triu(np.maximum(*correlations) >= NEAR, 1))
     assert len(expected) > 3
     assert {pair[:2] for pair in find_similar(pictures)} == {(i, j) for i, j in expected.tolist()}
