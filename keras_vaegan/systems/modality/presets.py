@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from keras_vaegan.config.data import ModalityDataConfig, SliceAugmentationConfig
-from keras_vaegan.config.networks import ANY_TARGET, ModalityUNetConfig
+from keras_vaegan.config.networks import ModalityUNetConfig
 from keras_vaegan.config.run import OptimizerConfig
 from keras_vaegan.systems.modality.config import ModalityConfig, ModalityLossConfig
 
@@ -86,7 +86,7 @@ def modality_unet_any() -> ModalityConfig:
     changes = dataclasses.replace(config.data.augmentation, drop_inputs=0.15)
     return dataclasses.replace(
         config,
-        generator=dataclasses.replace(config.generator, target=ANY_TARGET),
+        generator=dataclasses.replace(config.generator, target="any"),
         data=dataclasses.replace(config.data, augmentation=changes),
         steps=480,
     )
