@@ -1,4 +1,4 @@
-"""The one error type that a user's mistake raises."""
+"""The errors that a command tells in one line: a user's mistake, a training that diverged."""
 
 
 class InputError(ValueError):
@@ -6,6 +6,13 @@ class InputError(ValueError):
 
     The message names what was received, what was expected and what to do. Commands print it
     and exit with status 2; any other exception is a bug.
+    """
+
+
+class TrainingDiverged(RuntimeError):
+    """A loss or a weight of a training is no longer finite; told in one line.
+
+    Commands print it and exit with status 3.
     """
 
 

@@ -18,9 +18,10 @@ import yaml
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Dict
 
-from keras_vaegan.errors import InputError, first_line
+from keras_vaegan.errors import InputError, TrainingDiverged, first_line
 
 BAD_INPUT = 2
+DIVERGED = 3
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 MISSING = "missing "
@@ -57,7 +58,7 @@ def run(
 
     Raises:
         SystemExit: status 2 after bad arguments or an `InputError`, with one line on standard
-            error; 130 after Ctrl-C.
+            error; 3 with one after a training that diverged; 130 after Ctrl-C.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
@@ -72,6 +73,8 @@ def run(
         fail(f"{_describe(error)}; run `{prog} --help` for what is expected")
     except InputError as error:
         fail(str(error))
+    except TrainingDiverged as error:
+        fail(str(error), DIVERGED)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -81,10 +84,10 @@ def run(
     return result if isinstance(result, int) else 0
 
 
-def fail(message: str) -> NoReturn:
-    """Print `error: message` as one line on standard error and exit with status 2."""
+def fail(message: str, status: int = BAD_INPUT) -> NoReturn:
+    """Print `error: message` as one line on standard error and exit."""
     print("error:", " ".join(message.split()), file=sys.stderr)
-    sys.exit(BAD_INPUT)
+    sys.exit(status)
 
 
 def import_backend() -> None:

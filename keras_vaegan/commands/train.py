@@ -31,7 +31,7 @@ class TrainOptions(CommandOptions):
     preset: str | None = None
     """CycleGANs: vae_cyclegan, vae_cyclegan_small (the default), resnet_cyclegan,
     resnet_cyclegan_small, demo; super-resolution: rrdbnet_x4, rrdbnet_x4_small; missing MRI
-    contrasts: modality_unet, modality_unet_small, modality_unet_few."""
+    contrasts: modality_unet, modality_unet_small, modality_unet_few, modality_unet_any."""
     steps: int | None = None
     """Training steps in all; the preset's where not given."""
     epochs: int | None = None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from keras_vaegan.evaluation.report.content import Content
     from keras_vaegan.interop.keras_h5.load import Network
+    from keras_vaegan.systems.portable import PortableGraph
     from keras_vaegan.training.callbacks import PlateauRate
     from keras_vaegan.training.device_store import DeviceStore
     from keras_vaegan.training.trainer import Trainer
@@ -48,11 +49,13 @@ class TrainingData:
     Attributes:
         one_pass: Steps of one pass over the training samples.
         description: What is trained on, in one phrase, such as "868 MRI and 868 CT images".
+        sources: What its files are, by part, as `describe_files` gives it.
         plateau: What lowers the learning rate where validations stop to improve, or None.
     """
 
     one_pass: int
     description: str
+    sources: dict[str, dict] = field(default_factory=dict)
     plateau: PlateauRate | None = None
 
     def complete(self, config: Any) -> Any:
@@ -133,20 +136,26 @@ class Exportable:
     Attributes:
         file: The weight file that it came from.
         module: The graph, a `tf.Module`; `make_signatures()` gives its concrete functions.
+        whole: The same, preparation inside, for other runtimes: a graph or several.
+        square: The network alone, at one size.
         title: What it is, for the model card.
         purpose: What it does, in one sentence.
         intensities: How values are mapped on the way in and out.
         caveats: What a user must know of its results.
         config: The network's config, or None for another code's architecture.
+        typed_values: How values of the types that `module` takes are mapped.
     """
 
     file: Path
     module: Any
+    whole: tuple[PortableGraph, ...]
+    square: PortableGraph
     title: str
     purpose: str
     intensities: str
     caveats: tuple[str, ...]
     config: Any = None
+    typed_values: str = ""
 
 
 class System:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
 
 from keras_vaegan.data.image import write_image
+from keras_vaegan.errors import TrainingDiverged
 from keras_vaegan.evaluation.history import draw_history
 from keras_vaegan.files import write_csv
 from keras_vaegan.training.backend import is_chief
 from keras_vaegan.training.state import save_run_state
+
+CHECKED_EVERY = 20  # calls of the compiled step
 
 
 class StopOnSignalOrLimit(keras.callbacks.Callback):
@@ -66,6 +69,52 @@ class StopOnSignalOrLimit(keras.callbacks.Callback):
         """Remember the signal; let the next one act."""
         self.received = number
         signal.signal(number, self._handlers[number])
+
+
+class StopWhereDiverged(keras.callbacks.Callback):
+    """End training with `TrainingDiverged` before anything of a diverged network is saved.
+
+    Args:
+        recorder: The run's, whose folder keeps what was saved before.
+    """
+
+    def __init__(self, recorder: RunRecorder) -> None:
+        super().__init__()
+        self.recorder = recorder
+        self._calls = 0
+
+    def on_train_batch_end(self, batch, logs=None) -> None:
+        self._calls += 1
+        if self._calls % CHECKED_EVERY == 0:  # reading the step's result waits for the device
+            self._check(logs)
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        self._check(logs)
+        for name, (models, _) in self.model.weight_files().items():
+            if not all(np.isfinite(weights).all() for weights in models[0].get_weights()):
+                self._stop(self.model.trained_steps, f"a weight of {name}")
+
+    def _check(self, logs: dict | None) -> None:
+        """End training if a step's losses were not finite."""
+        step = self.model.find_failure()
+        if step:
+            values = {name: float(np.mean(value)) for name, value in (logs or {}).items()}
+            broken = [name for name, value in values.items() if not np.isfinite(value)]
+            self._stop(step, f"the loss {', '.join(broken)}".rstrip())
+
+    def _stop(self, step: Any, what: str) -> NoReturn:
+        """Say which step, and what is kept."""
+        history, folder = self.recorder.history, self.recorder.folder
+        kept = (
+            f"{folder} keeps the weights and state of step {history[-1]['step']}; go on from there "
+            "with --resume"
+            if history
+            else "nothing was saved yet; train anew"
+        )
+        raise TrainingDiverged(
+            f"{what} is not finite at step {int(keras.ops.convert_to_numpy(step))}: expected "
+            f"finite ones; {kept}, if it happens again by --precision float32 or at a lower rate"
+        )
 
 
 class PlateauRate(keras.callbacks.ReduceLROnPlateau):

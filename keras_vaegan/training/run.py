@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from keras_vaegan.errors import InputError
 from keras_vaegan.training.backend import is_chief, make_run_callbacks, make_stream
-from keras_vaegan.training.callbacks import RunRecorder, StopOnSignalOrLimit
+from keras_vaegan.training.callbacks import RunRecorder, StopOnSignalOrLimit, StopWhereDiverged
+from keras_vaegan.training.data_record import keep_data_record
 from keras_vaegan.training.distribution import check_global_batch, resolve_precision
 from keras_vaegan.training.run_folder import write_run_config
+from keras_vaegan.training.run_lock import hold_run_folder
 from keras_vaegan.training.state import load_run_state
 from keras_vaegan.training.trainer import Trainer
 
@@ -48,39 +51,59 @@ def train_run(
         The signal that ended the run early, or None.
 
     Raises:
-        InputError: unusable data or run folder, or a batch that the replicas cannot share.
+        InputError: unusable data or run folder, one in which another training runs, or a batch
+            that the replicas cannot share.
+        TrainingDiverged: a loss or weight is not finite; the folder keeps what was saved before.
     """
     resolve_precision(config.precision)  # refuses what this machine cannot do, before the data
     _check_calls(steps_per_call, config.steps, config.validate_every)
-    samples = system.load_data(config, data, out, resume)
-    config = samples.complete(config)
-    if epochs:
-        config = dataclasses.replace(config, steps=epochs * samples.one_pass)
-    check_global_batch(config.batch_size)
-    every = config.validate_every or samples.one_pass
-    trainer = system.build_trainer(config)
-    trainer.steps_per_execution = steps_per_call
-    read = _choose_reader(samples, trainer, device_data)
-    past = load_run_state(trainer, out / "state") if resume else {}
-    if init_from is not None and not resume:
-        trainer.load_weight_files(init_from)
-    done = past.get("step", 0)
-    stages = system.list_stages(config)
-    _check_calls(steps_per_call, done, every, *(end for _, end in stages))
-    if is_chief():
-        write_run_config(out, config)
-        samples.write_records(out)
-    _log_on_chief(
-        f"training on {samples.description}, batches of {config.batch_size}, steps {done} to "
-        f"{config.steps}"
-    )
-    if done >= config.steps:
+    with hold_run_folder(out) if is_chief() else nullcontext():
+        samples = system.load_data(config, data, out, resume)
+        config = samples.complete(config)
+        if epochs:
+            config = dataclasses.replace(config, steps=epochs * samples.one_pass)
+        check_global_batch(config.batch_size)
+        every = config.validate_every or samples.one_pass
+        trainer = system.build_trainer(config)
+        trainer.steps_per_execution = steps_per_call
+        read = _choose_reader(samples, trainer, device_data)
+        past = load_run_state(trainer, out / "state") if resume else {}
+        if init_from is not None and not resume:
+            trainer.load_weight_files(init_from)
+        done, stages = past.get("step", 0), system.list_stages(config)
+        _check_calls(steps_per_call, done, every, *(end for _, end in stages))
+        if is_chief():
+            write_run_config(out, config)
+            keep_data_record(out, samples.sources)
+            samples.write_records(out)
         _log_on_chief(
-            f"already at step {done} of {config.steps}: give --steps a higher number to go on"
+            f"training on {samples.description}, batches of {config.batch_size}, steps {done} to "
+            f"{config.steps}"
         )
-        return None
-    recorder = RunRecorder(out, samples, past)
-    with StopOnSignalOrLimit(config.steps, minutes) as limit:
+        if done >= config.steps:
+            _log_on_chief(
+                f"already at step {done} of {config.steps}: give --steps a higher number to go on"
+            )
+            return None
+        recorder = RunRecorder(out, samples, past)
+        limit = StopOnSignalOrLimit(config.steps, minutes)
+        _train_stages(trainer, stages, read, limit, recorder, every)
+        final = recorder.history[-1]
+        _log_on_chief(f"saved {out} at step {final['step']} after {final['minutes']:.1f} minutes")
+        return limit.received
+
+
+def _train_stages(
+    trainer: Trainer,
+    stages: Sequence[tuple[str, int]],
+    read: Callable[[int], tuple],
+    limit: StopOnSignalOrLimit,
+    recorder: RunRecorder,
+    every: int,
+) -> None:
+    """Train what is left of every stage, unless a signal or the time limit ends the run."""
+    done = recorder.history[-1]["step"] if recorder.history else 0
+    with limit:
         for stage, end in stages:
             if done >= end or limit.is_over:
                 continue
@@ -89,9 +112,6 @@ def train_run(
             stream = make_stream(read, done)
             _fit(trainer, stream, limit, recorder, end - done, every)
             done = recorder.history[-1]["step"]
-    final = recorder.history[-1]
-    _log_on_chief(f"saved {out} at step {final['step']} after {final['minutes']:.1f} minutes")
-    return limit.received
 
 
 def _fit(
@@ -103,7 +123,7 @@ def _fit(
     every: int,
 ) -> None:
     """Train `steps` more, from the recorder's last epoch; `every` steps are validated, an epoch."""
-    callbacks: list[Any] = [limit, recorder]
+    callbacks: list[Any] = [limit, StopWhereDiverged(recorder), recorder]
     done = recorder.history[-1]["epoch"] if recorder.history else 0
     if is_chief():
         callbacks += make_run_callbacks(recorder.folder)

@@ -43,6 +43,7 @@ class Trainer(StepRunner, keras.Model):
         super().__init__(name=name)
         self.config = config
         self.trained_steps = self._add_scalar("trained_steps", "int32")
+        self.failed_step = self._add_scalar("failed_step", "int32")
         self._votes = is_multi_worker()
         self.stop_requested: Any = self._add_scalar("stop_requested") if self._votes else None
         self.stop_decided: Any = self._add_scalar("stop_decided") if self._votes else None
@@ -93,9 +94,18 @@ class Trainer(StepRunner, keras.Model):
         data = fix_batch_size(data, self.config.batch_size)
         logs = self.update(self.store.fetch(data) if self.store is not None else data)
         self.trained_steps.assign_add(1)
+        self._note_failure(logs)
         if self._votes:
             self.stop_decided.assign(sum_over_workers(self.stop_requested.value + 0.0))
         return self.track(logs)
+
+    def _note_failure(self, logs: dict) -> None:
+        """Remember in `failed_step` the first step whose losses are not all finite; else 0."""
+        total = sum(keras.ops.cast(value, "float32") for value in logs.values())
+        total = sum_over_workers(total) if self._votes else total
+        failed, step = keras.ops.logical_not(keras.ops.isfinite(total)), self.failed_step
+        is_first = keras.ops.logical_and(failed, keras.ops.equal(step.value, 0))
+        step.assign(keras.ops.where(is_first, self.trained_steps.value, step.value))
 
     def make_seeds(self, names: Iterable[str], further: bool = False) -> dict[str, Any]:
         """One seed a random stream, a function of the run's seed and the step alone.
@@ -148,6 +158,10 @@ class Trainer(StepRunner, keras.Model):
             return requested
         self.stop_requested.assign(float(requested))
         return float(keras.ops.convert_to_numpy(self.stop_decided)) > 0
+
+    def find_failure(self) -> int:
+        """The first step whose losses were not finite; 0 for none."""
+        return int(keras.ops.convert_to_numpy(self.failed_step))
 
     def infer(self, network: keras.Model, images) -> np.ndarray:
         """A network's output for one batch; `network` is one of the trainer's."""

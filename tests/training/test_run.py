@@ -13,11 +13,13 @@ import pytest
 import tensorflow as tf
 
 from keras_vaegan.config.run import RunConfig
-from keras_vaegan.errors import InputError
+from keras_vaegan.errors import InputError, TrainingDiverged
 from keras_vaegan.systems.system import System, Validation
-from keras_vaegan.training.callbacks import PlateauRate
+from keras_vaegan.training.callbacks import CHECKED_EVERY, PlateauRate
+from keras_vaegan.training.data_record import describe_files
 from keras_vaegan.training.run import train_run
 from keras_vaegan.training.run_folder import is_run, read_run_config
+from keras_vaegan.training.run_lock import hold_run_folder
 from keras_vaegan.training.trainer import Trainer, build_compiled
 
 
@@ -44,6 +46,10 @@ class Sum(Trainer):
     def state_parts(self) -> dict:
         return {"sum": SimpleNamespace(variables=[self.total]), "optimizer": self.optimizer}
 
+    def weight_files(self) -> dict:
+        network = SimpleNamespace(get_weights=lambda: [self.total.numpy()])
+        return {"total.txt": ([network], None)}
+
     def save_weight_files(self, folder) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "total.txt").write_text(f"{float(self.total.numpy()):g}")
@@ -59,13 +65,15 @@ class Numbers:
 
     def __init__(self, scores=(), plateau=None) -> None:
         self.scores, self.plateau = iter(scores), plateau
+        self.sources = {"numbers": {"files": 9, "digest": "a"}}
+        self.broken: dict[int, float] = {}
         self.on_validation = lambda trainer: None
 
     def complete(self, config):
         return config
 
     def read_batch(self, step: int) -> tuple[np.ndarray]:
-        return (np.full((2,), step, "float32"),)
+        return (np.full((2,), self.broken.get(step, step), "float32"),)
 
     def validate(self, trainer) -> Validation:
         self.on_validation(trainer)
@@ -206,10 +214,76 @@ def test_a_plateau_lowers_the_rate_across_a_resume(tmp_path):
     assert rates == [0.5, 0.5, 0.5, 0.25, 0.25]  # of the steps before each validation
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_ends_the_run_before_anything_is_saved(tmp_path, value):
+    system = SumSystem()
+    system.data.broken = {2: value}
+    with pytest.raises(TrainingDiverged) as failure:
+        run(tmp_path, system)
+    assert "the loss total is not finite at step 3: expected finite" in str(failure.value)
+    assert f"{tmp_path} keeps the weights and state of step 2" in str(failure.value)
+    assert (tmp_path / "total.txt").read_text() == "1" and list_steps(tmp_path) == [2]
+    run(tmp_path, resume=True)
+    assert (tmp_path / "total.txt").read_text() == "10"
+
+
+def test_a_diverged_run_is_found_within_some_steps(tmp_path):
+    """Long before its validation; nothing has been saved."""
+    system = SumSystem()
+    system.data.broken = {2: float("nan")}
+    with pytest.raises(TrainingDiverged, match="at step 3: .* nothing was saved yet; train anew"):
+        run(tmp_path, system, make_config(steps=400, validate_every=200))
+    assert int(system.trainer.trained_steps.numpy()) == CHECKED_EVERY
+    assert not is_run(tmp_path)
+
+
+def test_a_weight_that_is_not_finite_is_not_saved(tmp_path, monkeypatch):
+    """The last step of an epoch may break the network after its own loss."""
+    monkeypatch.setattr(Sum, "update", lambda self, data: (
+        self.total.assign_add(float("nan")), {"total": 1.0 + 0 * keras.ops.mean(data)}
+    )[1])  # fmt: skip
+    with pytest.raises(TrainingDiverged, match="a weight of total.txt is not finite at step 2"):
+        run(tmp_path)
+    assert not (tmp_path / "total.txt").exists()
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path):
+    refusal = pytest.raises(InputError, match="another training runs in .*run: expected one")
+    with hold_run_folder(tmp_path / "run"), refusal:
+        run(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    run(tmp_path / "run", config=make_config(steps=2))
+    run(tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "total.txt").read_text() == "10"
+
+
+def test_a_resume_with_other_data_is_told(tmp_path, capsys):
+    run(tmp_path, config=make_config(steps=2))
+    for facts, told in (
+        ({"files": 9, "digest": "a"}, False), ({"files": 9}, False),
+        ({"files": 8, "digest": "b"}, True), ({"files": 9, "digest": "b"}, True),
+    ):  # fmt: skip
+        system = SumSystem()
+        system.data.sources = {"numbers": facts}
+        run(tmp_path, system, resume=True)
+        line = f"warning: numbers is not what the run began with ({facts['files']} files, then 9)"
+        assert (line in capsys.readouterr().err) == told
+
+
+def test_files_are_described_by_names_and_sizes(tmp_path):
+    for name, text in (("a", "1"), ("b", "22")):
+        (tmp_path / name).write_text(text)
+    paths = [tmp_path / "a", tmp_path / "b"]
+    first = describe_files(paths)
+    assert first["files"] == 2 and first == describe_files(paths[::-1])
+    (tmp_path / "b").write_text("333")
+    assert describe_files(paths)["digest"] != first["digest"]
+
+
 def test_a_batch_that_replicas_cannot_share_is_refused_before_anything_is_built(
     tmp_path, monkeypatch
 ):
-    three = SimpleNamespace(num_replicas_in_sync=3)
+    three = SimpleNamespace(num_replicas_in_sync=3, cluster_resolver=None)
     monkeypatch.setattr(tf.distribute, "get_strategy", lambda: three)
     system = SumSystem()
     with pytest.raises(InputError, match="a global batch of 2 over 3 replicas"):

@@ -28,6 +28,7 @@ from keras_vaegan.systems.cyclegan.prepared import SUFFIX, read_prepared
 from keras_vaegan.systems.cyclegan.report import draw_grid
 from keras_vaegan.systems.cyclegan.two_way import TwoWay
 from keras_vaegan.systems.system import TrainingData, Validation
+from keras_vaegan.training.data_record import describe_files
 from keras_vaegan.training.device_store import DeviceStore
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class TrainingImages(TrainingData):
 
 def load_training_images(config: CycleGANConfig, data: Path) -> TrainingImages:
     """Read trainA (CT) and trainB (MRI), hold some of each back: `System.load_data`."""
-    sets = _read_sets(config, data)
+    sets, sources = _read_sets(config, data)
     kept, held = {}, {}
     for name, folder in (("MRI", "trainB"), ("CT", "trainA")):
         images = sets[folder]
@@ -111,6 +112,7 @@ def load_training_images(config: CycleGANConfig, data: Path) -> TrainingImages:
     return TrainingImages(
         one_pass=max(map(len, kept.values())) // config.batch_size,
         description=f"{len(kept['MRI'])} MRI and {len(kept['CT'])} CT images",
+        sources=sources,
         sampler=UnpairedSampler(
             kept["MRI"], kept["CT"], config.batch_size, config.seed, config.data
         ),
@@ -119,12 +121,15 @@ def load_training_images(config: CycleGANConfig, data: Path) -> TrainingImages:
     )
 
 
-def _read_sets(config: CycleGANConfig, data: Path) -> dict[str, np.ndarray]:
-    """Both training folders, decoded here or by `prepare`."""
+def _read_sets(config: CycleGANConfig, data: Path) -> tuple[dict[str, np.ndarray], dict]:
+    """Both training folders, decoded here or by `prepare`, and what their files are."""
     if data.suffix == SUFFIX and not data.is_dir():
-        return read_prepared(data, config.data)
+        sets = read_prepared(data, config.data)
+        return sets, {name: {"files": len(sets[name])} for name in TRAIN_FOLDERS}
     root = find_image_root(data)
-    return {name: load_images(list_images(root / name), config.data)[0] for name in TRAIN_FOLDERS}
+    paths = {name: list_images(root / name) for name in TRAIN_FOLDERS}
+    sets = {name: load_images(paths[name], config.data)[0] for name in TRAIN_FOLDERS}
+    return sets, {name: describe_files(paths[name]) for name in TRAIN_FOLDERS}
 
 
 def _fit_statistics(images: np.ndarray) -> DomainStatistics:

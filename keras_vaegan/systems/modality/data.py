@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_vaegan.config.networks import MODALITIES
-from keras_vaegan.data.brats import find_cases
+from keras_vaegan.data.brats import find_cases, find_scans
 from keras_vaegan.data.folders import spread
 from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.metrics import to_decibel
@@ -34,6 +34,7 @@ from keras_vaegan.systems.modality.slices import (
 )
 from keras_vaegan.systems.system import TrainingData, Validation
 from keras_vaegan.training.callbacks import PlateauRate
+from keras_vaegan.training.data_record import describe_files
 
 if TYPE_CHECKING:
     from keras_vaegan.systems.modality.trainer import ModalitySynthesis
@@ -138,6 +139,12 @@ def load_training_cases(
     return TrainingCases(
         one_pass=one_pass,
         description=", ".join(f"{len(split[part])} {part}" for part in PARTS) + " cases",
+        sources={
+            part: describe_files(
+                path for name in split[part] for path in find_scans(folders[name]).values()
+            )
+            for part in PARTS[:2]
+        },
         plateau=_make_plateau(config),
         split=split,
         sampler=sampler,

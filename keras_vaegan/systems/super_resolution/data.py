@@ -20,6 +20,7 @@ from keras_vaegan.systems.super_resolution.crops import (
 )
 from keras_vaegan.systems.super_resolution.evaluation import draw_enlargements, evaluate_enlargement
 from keras_vaegan.systems.system import TrainingData, Validation
+from keras_vaegan.training.data_record import describe_files
 
 if TYPE_CHECKING:
     from keras_vaegan.systems.super_resolution.trainer import SuperResolution
@@ -78,6 +79,7 @@ def load_training_images(config: SuperResolutionConfig, data: Path) -> TrainingP
     return TrainingPictures(
         one_pass=max(1, len(kept) // config.batch_size),
         description=f"{len(kept)} images ({', '.join(groups)})",
+        sources={name: describe_files(found) for name, found in groups.items()},
         sampler=CropSampler([images[index] for index in kept], config),
         held=squares,
     )

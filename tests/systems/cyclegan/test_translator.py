@@ -1,5 +1,7 @@
 """Drawing many translations of one encoding, and the deviation told of them."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,26 @@ def translator(shared, monkeypatch):
 @pytest.fixture(scope="module")
 def squares():
     return np.random.default_rng(0).uniform(0, 1, (3, SIDE, SIDE, 1)).astype("float32")
+
+
+def test_threads_may_share_a_translator(networks):
+    """A new one, so that they meet while its programs are traced; sizes and types are mixed."""
+
+    def make():
+        return Translator(networks["VAE"], DataConfig(image_size=SIDE, channels=1))
+
+    rng = np.random.default_rng(1)
+    images = [
+        rng.integers(0, 250, (20 + step, 30 - step)).astype(kind)
+        for step, kind in enumerate(("uint8", "uint16") * 4)
+    ]
+    alone, together = make(), make()
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(together.translate, images))
+    for image, (translation, _) in zip(images, results, strict=True):
+        expected = alone.translate(image)[0]
+        assert translation.dtype == image.dtype
+        assert np.abs(translation.astype(int) - expected.astype(int)).max() <= 1
 
 
 def test_many_images_and_one_get_the_same_drawings(translator, squares):
