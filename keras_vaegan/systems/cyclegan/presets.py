@@ -35,8 +35,8 @@ def vae_cyclegan_small() -> CycleGANConfig:
     second start, 767 at 256x256: 123 minutes on one CPU core (AMD EPYC, AVX2 alone, float32).
     Metric: step 500 of the 767, which validated best and ships in `weights/`: 89 real pairs, error
     in the head CT 0.230, MRI 0.188 (the better baseline 0.388 and 0.241), fluid white as bone 1 %;
-    150 CT and 89 MRI test images, realism gap CT 0.06, MRI 0.39, cycle CT 20.91 dB / 0.814, MRI
-    18.08 dB / 0.614 (trained at 3df9118, evaluated at 7251825).
+    150 CT and 66 MRI test images, realism gap CT 0.05, MRI 0.34, cycle CT 20.91 dB / 0.814, MRI
+    18.56 dB / 0.626 (trained at 3df9118, evaluated at 5fe9b1c).
     """
     return CycleGANConfig(
         generator=VAEUNetConfig(
@@ -110,8 +110,8 @@ def resnet_cyclegan_small() -> CycleGANConfig:
     start, 1,054 at 256x256: 113 minutes on one CPU core (AMD EPYC, AVX2 alone, float32).
     Metric: step 600 of the 1,054, which validated best and ships in `weights/resnet/`: 89 real
     pairs, error in the head CT 0.227, MRI 0.173 (the better baseline 0.388 and 0.241), fluid white
-    as bone 2 %; 150 CT and 89 MRI test images, realism gap CT 0.05, MRI 0.35, cycle CT 25.79 dB /
-    0.866, MRI 19.84 dB / 0.649 (trained at e84440f, evaluated at 7251825).
+    as bone 2 %; 150 CT and 66 MRI test images, realism gap CT 0.04, MRI 0.32, cycle CT 25.79 dB /
+    0.866, MRI 20.30 dB / 0.643 (trained at e84440f, evaluated at 5fe9b1c).
     """
     return CycleGANConfig(
         generator=ResnetGeneratorConfig(filters=(16, 32, 64), num_residual_blocks=6),
