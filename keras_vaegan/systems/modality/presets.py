@@ -81,6 +81,10 @@ def modality_unet_any() -> ModalityConfig:
 
     Command: `python -m keras_vaegan.train --preset modality_unet_any --data CASES --out RUN
     --init-from PHANTOM_RUN`.
+    Time: 1,200 steps in 13 minutes on one CPU core (AVX2, float32), after as many of 12 phantoms.
+    Metric: six real cases, each left out, 480 steps: in the brain above the fitted copy by 1.30 dB
+    (T2), 0.46 (FLAIR), 0.20 (T1), below it by 0.70 (T1ce); of one case after 1,200 steps by
+    1.96, 2.91, 1.76 and -0.78 (docs/results.md).
     """
     config = modality_unet_few()
     changes = dataclasses.replace(config.data.augmentation, drop_inputs=0.15)
@@ -88,5 +92,5 @@ def modality_unet_any() -> ModalityConfig:
         config,
         generator=dataclasses.replace(config.generator, target="any"),
         data=dataclasses.replace(config.data, augmentation=changes),
-        steps=480,
+        steps=1_200,
     )
