@@ -1,16 +1,18 @@
 """Parity, latency and size of exported networks beside the Python path.
 
     python benchmarks/export_latency.py --weights weights --direction mri2ct --images DIR
-        [--count 20] [--repeat 3] [--samples 8]
+        [--count 20] [--repeat 3] [--samples 8] [--paths python savedmodel onnx ...]
     python benchmarks/export_latency.py --weights RUN --case CASE [--repeat 3]
 
 Every path runs in a process of its own, which does nothing else: it loads the network, takes one
 image to warm up, and then the images one at a time, `repeat` times over; the median of a single
 image counts, and the processor time of an image, which other work on the machine disturbs less.
-The Python path is `Translator.translate` (or `Enhancer.enhance`), the SavedModel's its signature on
-the same decoded images. Of a modality network (one that makes a fixed contrast) a whole BraTS case
-counts as the image, reading its files included, in float32 on both paths. Parity compares the two
-on float32 images in [0, 1], where nothing is rounded, and on the images as they are stored.
+The Python path is `Translator.translate` (or `Enhancer.enhance`); the SavedModel is its signature,
+the ONNX file all of it in ONNX Runtime, on the same decoded images. LiteRT files hold the network
+alone: Python prepares the images for them. Of a modality network (one that makes a fixed contrast)
+a whole BraTS case counts as the image, reading its files included, in float32 on all paths. Parity
+compares each path with Python's on float32 images in [0, 1], where nothing is rounded, and the
+SavedModel on the images as they are stored too.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
+PATHS = ("python", "savedmodel", "onnx", "float16", "int8_weights", "int8")
 ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
 
 
@@ -40,50 +43,128 @@ def load_images(folder: str, count: int) -> list[np.ndarray]:
 
 
 def make_volume_path(arguments):
-    """(function of a case folder) of a modality network, for either path."""
-    from keras_vaegan.data.brats import find_scans, read_case
-    from keras_vaegan.data.nifti import read_nifti
-    from keras_vaegan.data.volume import to_canonical
+    """(function of a case folder) of a modality network, for any path."""
+    from keras_vaegan.data.brats import read_case
     from keras_vaegan.systems.modality.slices import list_inputs
     from keras_vaegan.systems.modality.synthesizer import Synthesizer, choose_reference
     from keras_vaegan.weights.names import find_weight_file
 
     synthesizer = Synthesizer.load(find_weight_file(arguments.weights), "float32")
     target = synthesizer.config.target
-    if arguments.path == "python":
-
-        def run(folder):
-            case = read_case(folder, list_inputs(target), None, synthesizer.data.percentiles)
-            made, _ = synthesizer.synthesize(case, target)
-            return choose_reference(case, target).range.from_unit(made, case.brain)
-
-        return run
-    import tensorflow as tf
-
-    model = tf.saved_model.load(arguments.model)
+    names = list_inputs(target)
+    if arguments.path in ("savedmodel", "onnx"):
+        return make_whole_volume_path(arguments, names)
+    if arguments.path != "python":
+        synthesizer.network = open_litert_network(arguments.model)
 
     def run(folder):
-        scans = find_scans(folder)
-        volumes = {name: to_canonical(read_nifti(scans[name])[0]) for name in list_inputs(target)}
-        inputs = {name: tf.constant(v.values, tf.float32) for name, v in volumes.items()}
-        return model.signatures["synthesize"](**inputs)["synthesis"].numpy()
+        case = read_case(folder, names, config=synthesizer.data)
+        made, _ = synthesizer.synthesize(case, target)
+        return np.asarray(choose_reference(case, target).range.from_unit(made, case.brain))
 
     return run
 
 
+def make_whole_volume_path(arguments, names):
+    """(function of a case folder) of files that take whole volumes."""
+    from keras_vaegan.data.brats import find_scans
+    from keras_vaegan.data.nifti import read_nifti
+    from keras_vaegan.data.volume import to_canonical
+
+    if arguments.path == "onnx":
+        from keras_vaegan.export.onnx_file import open_onnx
+
+        model = open_onnx(Path(arguments.model) / "synthesize.onnx")
+    else:
+        import tensorflow as tf
+
+        signature = tf.saved_model.load(arguments.model).signatures["synthesize"]
+
+        def model(inputs):
+            return signature(**{name: tf.constant(v) for name, v in inputs.items()})[
+                "synthesis"
+            ].numpy()
+
+    def run(folder):
+        scans = find_scans(folder)
+        volumes = {name: to_canonical(read_nifti(scans[name])[0]).values for name in names}
+        return model({name: np.ascontiguousarray(v, "float32") for name, v in volumes.items()})
+
+    return run
+
+
+class LiteRTNetwork:
+    """A LiteRT file in place of a Keras model: batches of images up to its own size.
+
+    Args:
+        run: As `open_litert` gives it.
+        shape: Of its input, (1, S, S, C).
+    """
+
+    def __init__(self, run, shape) -> None:
+        self.run, self.shape = run, shape
+        self.input_shape = (None, None, None, shape[-1])
+
+    def predict_on_batch(self, batch):
+        """(N, h, w, C) -> (N, h * scale, w * scale, C), each image by itself."""
+        side, (height, width) = self.shape[1], batch.shape[1:3]
+        pads = [(0, 0), (0, side - height), (0, side - width), (0, 0)]
+        padded = np.pad(batch, pads, mode="symmetric").astype("float32")
+        results = np.concatenate([self.run({"images": image[None]}) for image in padded])
+        scale = results.shape[1] // side
+        return results[:, : height * scale, : width * scale]
+
+
+def open_litert_network(folder: str) -> LiteRTNetwork:
+    """The network of an exported folder."""
+    from keras_vaegan.export.litert_file import open_litert
+
+    record = json.loads((Path(folder) / "export.json").read_text())
+    (file,) = record["files"]
+    return LiteRTNetwork(open_litert(Path(folder) / file["file"]), file["inputs"]["images"])
+
+
 def make_python_path(arguments):
-    """(function of an image, its name) of the Python path."""
+    """(function of an image) of the Python path, with its own network or a LiteRT file's."""
     from keras_vaegan.weights.names import find_weight_file
 
     file = find_weight_file(arguments.weights, arguments.direction)
+    litert = None if arguments.path == "python" else open_litert_network(arguments.model)
     if file.name.startswith("rrdbnet"):
         from keras_vaegan.systems.super_resolution.enhancer import Enhancer
 
-        return Enhancer.load(file).enhance
+        enhancer = Enhancer.load(file)
+        enhancer.model = litert or enhancer.model
+        return enhancer.enhance
+    from keras_vaegan.config.base import VALUE_RANGES
     from keras_vaegan.systems.cyclegan.translator import Translator
 
     translator = Translator.load(file)
+    if litert:
+        low, high = VALUE_RANGES[translator.data.value_range]
+
+        def translate_batch(squares, progress=None):
+            made = litert.predict_on_batch(squares * (high - low) + low)
+            return np.clip((made - low) / (high - low), 0, 1)
+
+        translator.translate_batch = translate_batch
     return lambda image: translator.translate(image, arguments.samples)[0]
+
+
+def make_onnx_path(arguments):
+    """The same of the ONNX file, whose images are float32 in [0, 1]."""
+    from keras_vaegan.data.image import image_to_unit, unit_to_image
+    from keras_vaegan.export.onnx_file import open_onnx
+
+    (file,) = Path(arguments.model).glob("*.onnx")
+    model = open_onnx(file)
+
+    def run(image):
+        batch = image_to_unit(image).reshape(1, *image.shape[:2], -1)
+        made = unit_to_image(model({"images": batch})[0], image.dtype)
+        return made[..., 0] if image.ndim == 2 else made
+
+    return run
 
 
 def make_saved_model_path(arguments):
@@ -112,8 +193,9 @@ def measure(arguments) -> None:
     if arguments.case:
         run, images = make_volume_path(arguments), [arguments.case]
     else:
-        make = {"python": make_python_path, "savedmodel": make_saved_model_path}[arguments.path]
-        run, images = make(arguments), load_images(arguments.images, arguments.count)
+        others = {"savedmodel": make_saved_model_path, "onnx": make_onnx_path}
+        run = others.get(arguments.path, make_python_path)(arguments)
+        images = load_images(arguments.images, arguments.count)
     load_seconds = time.perf_counter() - begin
     begin = time.perf_counter()
     run(images[0])
@@ -134,6 +216,7 @@ def measure(arguments) -> None:
         unit = image.astype("float32")
         if image.dtype.kind == "u":
             unit /= np.iinfo(image.dtype).max
+        unit.flat[:2] = 0, 1  # which Python and the SavedModel map to themselves, as ONNX does
         results[f"stored_{index}"], results[f"unit_{index}"] = run(image), run(unit)
     np.savez(arguments.results, **results)
     figures = {
@@ -149,34 +232,54 @@ def measure(arguments) -> None:
     print(json.dumps(figures))
 
 
-def compare(folder: Path) -> dict:
-    """Largest differences of the two paths' results."""
-    one, two = (np.load(folder / f"{path}.npz") for path in ("python", "savedmodel"))
-    found = {"unit_max": 0.0, "stored_steps": 0, "stored_share": []}
+def compare(folder: Path, path: str) -> dict:
+    """Differences of a path's results from Python's."""
+    one, two = (np.load(folder / f"{name}.npz") for name in ("python", path))
+    largest, squares, steps, changed = 0.0, [], 0, []
     for name in one.files:
         difference = np.abs(one[name].astype("float64") - two[name])
         if name.startswith("unit"):
-            found["unit_max"] = max(found["unit_max"], float(difference.max()))
+            largest = max(largest, float(difference.max()))
+            squares.append(float(np.mean(difference**2)))
         else:
-            found["stored_steps"] = max(found["stored_steps"], int(difference.max()))
-            found["stored_share"].append(float((difference > 0).mean()))
-    share = found.pop("stored_share")
-    if not one.files:
+            steps = max(steps, int(difference.max()))
+            changed.append(float((difference > 0).mean()))
+    if not squares:
         return {}
-    return {**found, "stored_changed": float(np.mean(share))} if share else found
+    psnr = -10 * np.log10(max(np.mean(squares), 1e-20))
+    found = {"unit_max": float(f"{largest:.3g}"), "psnr_db": round(float(psnr), 1)}
+    if changed:
+        found |= {"stored_steps": steps, "stored_changed": float(f"{np.mean(changed):.3g}")}
+    return found
+
+
+def export(arguments, path: str, out: Path) -> dict:
+    """Write a path's files; how long it took and how large they are."""
+    command = [sys.executable, "-m", "keras_vaegan.export", "--weights", arguments.weights]
+    command += ["--direction", arguments.direction] if arguments.direction else []
+    kind = path if path in ("savedmodel", "onnx") else "litert"
+    command += ["--format", kind, *(["--quantize", path] if kind == "litert" else [])]
+    if kind != "savedmodel" and arguments.calibrate:
+        command += ["--data", arguments.calibrate]
+    begin = time.perf_counter()
+    subprocess.run([*command, "--out", str(out)], check=True, stdout=subprocess.DEVNULL)
+    size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+    return {"export_s": round(time.perf_counter() - begin, 1), "size_mb": round(size / 1e6, 1)}
 
 
 def main() -> None:
-    """Export, run both paths in processes of their own, compare, print."""
+    """Export, run the paths in processes of their own, compare, print a line each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", required=True)
     parser.add_argument("--direction")
     parser.add_argument("--images")
     parser.add_argument("--case")
+    parser.add_argument("--calibrate", help="images or cases for int8; phantoms without")
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--samples", type=int, default=0)
-    parser.add_argument("--path", choices=["python", "savedmodel"], help=argparse.SUPPRESS)
+    parser.add_argument("--samples", type=int, default=0, help="python and savedmodel alone")
+    parser.add_argument("--paths", nargs="+", choices=PATHS[1:], default=PATHS[1:])
+    parser.add_argument("--path", choices=PATHS, help=argparse.SUPPRESS)
     parser.add_argument("--model", help=argparse.SUPPRESS)
     parser.add_argument("--results", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -184,21 +287,9 @@ def main() -> None:
         measure(arguments)
         return
     with tempfile.TemporaryDirectory() as folder:
-        model = Path(folder) / "model"
-        command = [
-            sys.executable,
-            "-m",
-            "keras_vaegan.export",
-            "--weights",
-            arguments.weights,
-        ]
-        command += ["--direction", arguments.direction] if arguments.direction else []
-        begin = time.perf_counter()
-        subprocess.run([*command, "--out", str(model)], check=True, stdout=subprocess.DEVNULL)
-        size = sum(path.stat().st_size for path in model.rglob("*") if path.is_file())
-        seconds = round(time.perf_counter() - begin, 1)
-        print(json.dumps({"export_s": seconds, "size_mb": round(size / 1e6, 1)}), flush=True)
-        for path in ("python", "savedmodel"):
+        for path in ("python", *(["savedmodel"] if arguments.samples else arguments.paths)):
+            model = Path(folder) / f"{path}_model"
+            made = {} if path == "python" else export(arguments, path, model)
             results = Path(folder) / f"{path}.npz"
             command = [sys.executable, __file__, *sys.argv[1:], "--path", path]
             command += ["--model", str(model), "--results", str(results)]
@@ -209,8 +300,9 @@ def main() -> None:
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            print(done.stdout.splitlines()[-1], flush=True)
-        print(json.dumps(compare(Path(folder))))
+            figures = json.loads(done.stdout.splitlines()[-1])
+            told = {} if path == "python" else compare(Path(folder), path)
+            print(json.dumps({**figures, **made, **told}), flush=True)
 
 
 if __name__ == "__main__":

@@ -137,13 +137,15 @@ def import_tensorflow() -> None:
 
 @contextmanager
 def hold_back_stderr() -> Iterator[None]:
-    """Hold back what lands in file descriptor 2; show it only if the block fails."""
+    """Hold back what lands in file descriptor 2; show it only if the block fails unforeseen."""
     sys.stderr.flush()
     visible = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
             yield
+        except InputError:  # which says all
+            raise
         except BaseException:
             held.seek(0)
             os.write(visible, held.read())

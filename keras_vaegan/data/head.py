@@ -12,6 +12,8 @@ import math
 import numpy as np
 from keras import ops
 
+from keras_vaegan.kernels import find_peak
+
 SIDE = 256  # of the working picture, in pixels
 STEP = 4  # between the pixels at which pieces are told apart; less than the opening's side
 REACH = 2  # of the opening, and of the averages that smooth: squares of 2 % of the frame
@@ -79,7 +81,7 @@ def find_otsu_threshold(levels):
     moment = ops.cumsum(shares * np.arange(LEVELS, dtype="float32"), axis=1)
     both = below * (1 - below)
     spread = ops.square(moment[:, -1:] * below - moment) / ops.maximum(both, 1e-7)
-    return ops.cast(ops.argmax(ops.where(both > 1e-7, spread, 0.0), axis=1), "float32")
+    return find_peak(ops.where(both > 1e-7, spread, 0.0))
 
 
 def find_largest_piece(mask):
@@ -103,7 +105,7 @@ def find_largest_piece(mask):
         lambda labels, changed: changed, spread, (coarse * numbers, ops.convert_to_tensor(True))
     )
     areas = count_numbers(ops.reshape(labels, (-1, side * side)) - 1, side)
-    largest = ops.cast(ops.argmax(areas, axis=1), "float32")[:, None, None] + 1
+    largest = find_peak(areas)[:, None, None] + 1
     piece = ops.cast(ops.equal(labels, largest), "float32")
     # Back on all pixels: each fourth one, and those around it.
     places = np.arange(SIDE)[:, None] - np.arange(STEP // 2, SIDE, STEP)
@@ -163,6 +165,4 @@ def _join_near(join, pictures, reach: int, mode: str = "constant"):
 
 def _find_extent(filled):
     """(first, last + 1) of the ones of every row of (N, SIDE), float32."""
-    first = ops.argmax(filled, axis=1)
-    last = SIDE - ops.argmax(ops.flip(filled, axis=1), axis=1)
-    return ops.cast(first, "float32"), ops.cast(last, "float32")
+    return find_peak(filled), SIDE - find_peak(ops.flip(filled, axis=1))

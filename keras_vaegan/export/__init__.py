@@ -1,1 +1,1 @@
-"""Trained networks for other programs: SavedModels, each with its model card."""
+"""Trained networks for other programs: SavedModel, ONNX and LiteRT, each with its model card."""

@@ -12,6 +12,7 @@ from keras_vaegan.errors import InputError
 from keras_vaegan.systems.system import Exportable
 from keras_vaegan.weights.manifest import compute_sha256, find_row
 
+MODEL_CARD = "model_card.md"
 NOT_RECORDED = "Not recorded. Say here what the network was trained on."
 LICENCE = "Code: MIT. Weights: as whoever trained them, and the owner of the training data, decide."
 NOT_FOR_DIAGNOSIS = (
@@ -21,7 +22,7 @@ NOT_FOR_DIAGNOSIS = (
 
 
 def write_model_card(
-    path: Path, network: Exportable, signatures: dict, training_data: str | None = None
+    path: Path, network: Exportable, use: dict[str, str], training_data: str | None = None
 ) -> None:
     """Write a model card in Markdown.
 
@@ -31,7 +32,7 @@ def write_model_card(
     Args:
         path: File to write.
         network: What is exported.
-        signatures: Its concrete functions by name.
+        use: Sections on what was written and how to run it: body by title.
         training_data: What the network was trained on; None takes the manifest's word.
 
     Raises:
@@ -48,7 +49,7 @@ def write_model_card(
         "Training": training,
         "Metrics": _make_table(metrics),
         "Intensities": network.intensities,
-        "Signatures": _list_signatures(signatures),
+        **use,
         "Weights": _describe_weights(network),
         "Licence": f"Weights and code: {row['licence']}." if "licence" in row else LICENCE,
     }
@@ -118,29 +119,6 @@ def _flatten(value, name: str = "") -> list[tuple[str, str]]:
     if isinstance(value, float):
         return [(name, f"{value:.5g}")]
     return [] if value is None or isinstance(value, list) else [(name, str(value))]
-
-
-def _list_signatures(signatures: dict) -> str:
-    """A line per signature with its inputs and outputs."""
-
-    def show(specs: dict) -> str:
-        return ", ".join(
-            f"{name} {spec.dtype.name} {tuple(spec.shape)}".replace("None", "?")
-            for name, spec in specs.items()
-        )
-
-    lines = ["| signature | inputs | outputs |", "|---|---|---|"]
-    for name, function in signatures.items():
-        given, named = function.structured_input_signature
-        inputs = {**{spec.name: spec for spec in given}, **named}
-        lines.append(f"| `{name}` | {show(inputs)} | {show(function.structured_outputs)} |")
-    example = (
-        "Batches are (images, height, width, channels) with 1 or 3 channels in RGB order.\n\n"
-        "```python\nimport tensorflow as tf\n\n"
-        'model = tf.saved_model.load("DIR")\n'
-        f'answer = model.signatures["{next(iter(signatures))}"](images=tf.constant(batch))\n```'
-    )
-    return "\n".join([*lines, "", example])
 
 
 def _describe_weights(network: Exportable) -> str:

@@ -7,14 +7,12 @@ from pathlib import Path
 import tensorflow as tf
 
 from keras_vaegan.errors import InputError
-from keras_vaegan.export.model_card import write_model_card
+from keras_vaegan.export.model_card import MODEL_CARD, write_model_card
 from keras_vaegan.files import atomic_folder, check_new_folder
 from keras_vaegan.interop.keras_h5.load import load_network
 from keras_vaegan.systems.registry import SYSTEMS, find_command_system, find_system
 from keras_vaegan.systems.system import Exportable
 from keras_vaegan.weights.names import find_weight_file
-
-MODEL_CARD = "model_card.md"
 
 
 def export_saved_model(
@@ -48,7 +46,8 @@ def export_saved_model(
             tf.saved_model.save(network.module, str(folder), signatures)
         except tf.errors.OpError as error:
             raise OSError(None, error.message.splitlines()[0]) from error
-        write_model_card(folder / MODEL_CARD, network, signatures, training_data)
+        use = {"Signatures": list_signatures(signatures, network.typed_values)}
+        write_model_card(folder / MODEL_CARD, network, use, training_data)
     return list(signatures)
 
 
@@ -68,3 +67,29 @@ def open_network(path: str | Path, direction: str | None = None, tile: int = 256
             f"{', '.join(kind.__name__ for kind in kinds)}; export a generator"
         )
     return find_system(network.config).open_export(network, tile)
+
+
+def list_signatures(signatures: dict, typed_values: str) -> str:
+    """A line per signature with its inputs and outputs, and how to call one."""
+
+    def show(specs: dict) -> str:
+        return ", ".join(
+            f"{name} {spec.dtype.name} {tuple(spec.shape)}".replace("None", "?")
+            for name, spec in specs.items()
+        )
+
+    lines = ["| signature | inputs | outputs |", "|---|---|---|"]
+    for name, function in signatures.items():
+        given, named = function.structured_input_signature
+        inputs = {**{spec.name: spec for spec in given}, **named}
+        lines.append(f"| `{name}` | {show(inputs)} | {show(function.structured_outputs)} |")
+    first, function = next(iter(signatures.items()))
+    given, named = function.structured_input_signature
+    names = [spec.name for spec in (*given, *named.values())]
+    arguments = ", ".join(f"{name}=tf.constant({name})" for name in names)
+    example = (
+        "```python\nimport tensorflow as tf\n\n"
+        'model = tf.saved_model.load("DIR")\n'
+        f'answer = model.signatures["{first}"]({arguments})\n```'
+    )
+    return "\n".join([*lines, "", typed_values, "", example])

@@ -12,7 +12,8 @@ from keras import ops
 from keras_vaegan.kernels import plain
 
 __all__ = [
-    "call_compiled", "call_shared", "compile_function", "normalize_instances", "pad_by_reflection",
+    "call_compiled", "call_shared", "compile_function", "find_peak", "normalize_instances",
+    "pad_by_reflection",
 ]  # fmt: skip
 
 _MODULES = {
@@ -20,6 +21,7 @@ _MODULES = {
     "jax": "keras_vaegan.kernels.on_jax",
 }
 
+find_peak = plain.find_peak
 pad_by_reflection = plain.pad_by_reflection
 
 

@@ -22,6 +22,15 @@ def normalize_instances(images, epsilon: float):
     return ops.cast(centred * ops.rsqrt(variance + epsilon), images.dtype)
 
 
+def find_peak(values):
+    """The first place of the largest value along the last axis, float32.
+
+    Keras' argmax of floats tells -0 from 0 by their bits, an operation that ONNX lacks.
+    """
+    is_peak = ops.equal(values, ops.max(values, axis=-1, keepdims=True))
+    return ops.cast(ops.argmax(ops.cast(is_peak, "int32"), axis=-1), "float32")
+
+
 def pad_by_reflection(images, rows: int, columns: int):
     """Pad height and width by mirroring, the edge pixel not repeated.
 

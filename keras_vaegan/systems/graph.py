@@ -11,9 +11,10 @@ import tensorflow as tf
 
 DTYPES = (tf.float32, tf.uint8, tf.uint16)
 IMAGES = (None, None, None, None)  # (N, H, W, C), all of them free
-MAPPED = (
-    "8 and 16-bit values are divided by 255 and 65535; each float image is mapped by its own "
-    "lowest and highest value."
+TYPED_VALUES = (
+    "Batches are (images, height, width, channels) with 1 or 3 channels in RGB order. 8 and 16-bit "
+    "values are divided by 255 and 65535; each float image is mapped by its own lowest and highest "
+    "value."
 )
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
+import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from keras_vaegan.config.base import VALUE_RANGES
 from keras_vaegan.data.folders import SMALLEST_SIDE
@@ -13,11 +18,13 @@ from keras_vaegan.data.preparation import (
     unit_to_images,
 )
 from keras_vaegan.interop.keras_h5.load import Network
+from keras_vaegan.kernels import call_compiled
 from keras_vaegan.kernels.random import draw_standard_normal
+from keras_vaegan.systems.cyclegan.recipe import describe_preparation
 from keras_vaegan.systems.cyclegan.translator import Translator
 from keras_vaegan.systems.graph import (
     IMAGES,
-    MAPPED,
+    TYPED_VALUES,
     after,
     check_images,
     expect,
@@ -25,6 +32,7 @@ from keras_vaegan.systems.graph import (
     make_image_signatures,
     map_batches,
 )
+from keras_vaegan.systems.portable import PortableGraph, read_pictures
 from keras_vaegan.systems.system import Exportable
 from keras_vaegan.weights.names import GENERATOR_FILES
 
@@ -132,6 +140,59 @@ class TranslationModule(tf.Module):
         return map_batches(run, inputs, self.batch_size, shape)
 
 
+def make_whole(translator: Translator) -> PortableGraph:
+    """Any images in, their translations out, all squares in one pass."""
+    data = translator.data
+
+    def translate(images):
+        squares, placement = place_images(images, data)
+        generated = placement.restore(translator.run(squares))
+        return match_channels(generated, ops.shape(images)[3])
+
+    return PortableGraph(
+        "translate",
+        translate,
+        {"images": ("images", "height", "width", "channels")},
+        "translation",
+        (0.0, 1.0),
+        "Images of 1 or 3 channels (RGB) in [0, 1], larger is brighter: 8 and 16-bit values are to "
+        f"be divided by 255 and 65535; at least {SMALLEST_SIDE} pixels a side. The images of a "
+        "batch share a size, each is aligned by itself. The result has their shape and range.",
+        lambda folder, count: [
+            {"images": image[None]} for image in _read_images(translator, folder, count)
+        ],
+    )
+
+
+def make_square(translator: Translator) -> PortableGraph:
+    """The generator alone, in its own value range."""
+    data, generator = translator.data, translator.generator
+    side, (low, high) = data.image_size, VALUE_RANGES[data.value_range]
+
+    def read_squares(folder: Path | None, count: int) -> list[dict[str, np.ndarray]]:
+        images = _read_images(translator, folder, count)
+        squares = [call_compiled(place_images, image[None], data=data)[0] for image in images]
+        return [{"images": square * (high - low) + low} for square in squares]
+
+    return PortableGraph(
+        "generator",
+        partial(generator, training=False),
+        {"images": (1, side, side, data.channels)},
+        "generated",
+        (low, high),
+        "The network alone: a prepared square in, a square out, both in its own value range.",
+        read_squares,
+        describe_preparation(data, generator.output_shape[-1]),
+    )
+
+
+def _read_images(translator: Translator, folder: Path | None, count: int) -> list[np.ndarray]:
+    """Images of the generator's source; drawn ones have odd sides that differ."""
+    shape = (translator.data.image_size + 7, translator.data.image_size - 3)
+    modality = "ct" if translator.direction == "ct2mri" else "mri"
+    return read_pictures(folder, count, shape, modality)
+
+
 def open_translation(network: Network) -> Exportable:
     """A CycleGAN generator, or a full model of other code, as a graph: `System.open_export`."""
     translator, file = Translator.from_network(network), network.file
@@ -150,9 +211,11 @@ def open_translation(network: Network) -> Exportable:
     return Exportable(
         file,
         TranslationModule(translator),
+        (make_whole(translator),),
+        make_square(translator),
         f"Translation of brain slices, {way}",
         f"Translates two-dimensional brain slices, {way}, at the input's own size and type.",
-        f"{MAPPED} {channels}; {placed} is brought to {data.image_size} x {data.image_size} pixels "
+        f"{channels}; {placed} is brought to {data.image_size} x {data.image_size} pixels "
         f"and to the network's {list(VALUE_RANGES[data.value_range])}. The result takes the way "
         "back and is clipped to the input's range; outside the square it is black. Values are "
         "relative brightness, not Hounsfield units.",
@@ -163,4 +226,5 @@ def open_translation(network: Network) -> Exportable:
             "of the same patient.",
         ),
         network.config,
+        TYPED_VALUES,
     )

@@ -147,7 +147,7 @@ def plan_windows(brain, size: int):
     fits: Any = True
     starts = []
     for axis, (first, last) in enumerate(box):
-        middle = (first + last - size) // 2
+        middle = _centre(first, last, size)
         places = ops.arange(ops.shape(brain)[axis], dtype="int32")
         outside = ops.logical_or(places < middle, places >= middle + size)
         spilt = ops.logical_and(ops.any(brain, axis=1 - axis), outside[:, None])
@@ -187,8 +187,13 @@ def make_blending_weights(size: int) -> np.ndarray:
 
 def _spread(first, last, size: int):
     """First pixels of as few windows as cover an axis from `first` to `last`, evenly spaced."""
-    count = ops.maximum(1, -((first - last) // size))
+    count = ops.maximum(1, (last - first + size - 1) // size)
     span, gaps = (ops.cast(part, "float32") for part in (last - size - first, count - 1))
     places = ops.cast(ops.arange(count, dtype="int32"), "float32") * span / ops.maximum(gaps, 1.0)
     places = first + ops.cast(ops.round(places), "int32")
-    return ops.where(count == 1, (first + last - size) // 2, places)
+    return ops.where(count == 1, _centre(first, last, size), places)
+
+
+def _centre(first, last, size: int):
+    """First pixel, perhaps below 0, of a window in the middle of `first` to `last`."""
+    return (first + last + size) // 2 - size  # ONNX divides negative numbers another way

@@ -26,7 +26,7 @@ def plan_tiles(length, tile: int, overlap: int):
     tile = tile or length
     rest = ops.maximum(ops.cast(length - tile, "int32"), 0)
     starts = ops.arange(0, rest, step, dtype="int32")
-    starts = ops.concatenate([starts, ops.reshape(-(-rest // GRAIN) * GRAIN, (1,))])
+    starts = ops.concatenate([starts, ops.reshape((rest + GRAIN - 1) // GRAIN * GRAIN, (1,))])
     stops = ops.minimum(starts + tile, length)
     shared = stops[:-1] - starts[1:]
     none = ops.zeros((1,), "int32")
