@@ -11,6 +11,7 @@ from keras_vaegan.commands.shell import fail
 
 PROGRAM = "keras-vaegan"
 COMMANDS = {
+    "demo": "draw a phantom, train on it and evaluate: minutes on two CPU cores",
     "audit": "look for copies, leaks, wrong modalities and unusable files in a set",
     "prepare": "decode and align a training set once, into one file",
     "train": "train a preset on a folder of images",
@@ -20,8 +21,10 @@ COMMANDS = {
     "enhance": "enlarge images or volumes with an RRDBNet",
     "evaluate": "measure a run: cycles, realism, and translation error where truth exists",
     "export": "write trained weights as a TensorFlow SavedModel",
+    "app": "serve a page that translates images and volumes in a browser",
     "convert": "inspect, rebuild and rewrite Keras weight files",
     "phantom": "write procedural heads in the layout of the real data sets",
+    "weights": "write the weights that ship into a folder",
     "download": "fetch the Kaggle CT and MRI set",
 }
 

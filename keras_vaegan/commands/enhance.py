@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from keras_vaegan.commands.folders import run_jobs
 from keras_vaegan.commands.shell import CommandOptions, import_backend, run
 from keras_vaegan.commands.volumes import (
-    digest_weights,
     plan_volumes,
     read_window,
     refuse_with_images,
@@ -91,6 +90,7 @@ def _enhance_volume(
     )
     from keras_vaegan.progress import show_progress
     from keras_vaegan.systems.super_resolution.volumes import enhance_volume
+    from keras_vaegan.weights.manifest import digest_weights
 
     modality = str(stored.dicom[0].get("Modality", "")) if stored.dicom else "MR"
     if modality not in ("CT", "MR") and not is_nifti_name(target):

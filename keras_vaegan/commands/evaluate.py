@@ -94,7 +94,10 @@ def check_options(options: EvaluateOptions) -> None:
         raise InputError(f"--limit {options.limit}: expected at least 1")
     for name, folder in (("weights", options.weights), ("compare", options.compare)):
         if folder is not None and not folder.is_dir():
-            raise InputError(f"--{name} {folder} is no folder: expected a run folder")
+            raise InputError(
+                f"--{name} {folder} is no folder: expected a run folder, or the weights that "
+                "ship, as `keras-vaegan weights` writes them"
+            )
     if not 0 <= options.seed < 2**31:
         raise InputError(f"--seed {options.seed}: expected 0 to 2147483647")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from keras_vaegan.commands.folders import check_samples, plan_jobs, run_jobs
 from keras_vaegan.commands.shell import CommandOptions, import_backend, run
 from keras_vaegan.commands.volumes import (
-    digest_weights,
     name_beside,
     plan_volumes,
     refuse_with_images,
@@ -29,9 +27,6 @@ if TYPE_CHECKING:
     from keras_vaegan.data.volume_files import Derivation, StoredVolume
     from keras_vaegan.systems.cyclegan.translator import Translator
     from keras_vaegan.systems.cyclegan.volumes import VolumeTranslation
-
-MODALITIES = {"mri": "MR", "ct": "CT"}
-FOREIGN_SHARE = 0.2  # of what is looked at, above which the input is said to be unlike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,15 +151,14 @@ def _translate_volume(
     target: Path,
 ) -> None:
     """Translate one volume and write what belongs to it."""
-    from keras_vaegan import __version__
-    from keras_vaegan.data.volume_files import Derivation, write_like
+    from keras_vaegan.data.volume_files import write_like
     from keras_vaegan.progress import show_progress
-    from keras_vaegan.systems.cyclegan.config import OTHER
+    from keras_vaegan.systems.cyclegan.derivation import MODALITIES, describe_translation
     from keras_vaegan.systems.cyclegan.volumes import translate_volume
+    from keras_vaegan.weights.manifest import digest_weights
 
     assert translator.direction is not None
     domain = translator.direction[: translator.direction.index("2")]
-    to = OTHER[domain]
     warn_of_series(stored, MODALITIES[domain])
     result = translate_volume(
         translator,
@@ -174,15 +168,8 @@ def _translate_volume(
         limits=options.range,
         progress=show_progress,
     )
-    made = Derivation(
-        MODALITIES[to],
-        f"synthetic {to.upper()}",
-        f"Synthetic {to.upper()} generated from {domain.upper()} by keras_vaegan {__version__}, "
-        f"weights {digest_weights(options.weights, translator.direction)}; not acquired, not for "
-        "diagnosis",
-        window=translator.data.ct_window if to == "ct" else None,
-        anonymize=options.anonymize,
-    )
+    digest = digest_weights(options.weights, translator.direction)
+    made = describe_translation(translator, domain, digest, options.anonymize)
     write_like(target, result.values, stored, made)
     if result.deviation is not None:
         _write_deviation(target, result, stored, made, translator.error_map is not None)
@@ -209,19 +196,11 @@ def _write_deviation(
     from keras_vaegan.data.volume import Volume
     from keras_vaegan.data.volume_files import write_like
     from keras_vaegan.evaluation.overlay import draw_uncertainty
+    from keras_vaegan.systems.cyclegan.derivation import describe_deviation
 
     assert result.deviation is not None
     deviation = result.deviation
-    told, of = ("expected", "the error to expect") if calibrated else ("sample", "latent samples")
-    derivation = dataclasses.replace(
-        made,
-        title=f"{made.title}, {told} deviation",
-        text=f"Standard deviation of {of} of: {made.text}",
-        number=1,
-        window=None,
-        fine=True,
-    )
-    write_like(name_beside(target, "std"), deviation, stored, derivation)
+    write_like(name_beside(target, "std"), deviation, stored, describe_deviation(made, calibrated))
     panels = [
         (picture, spread, aspect)
         for (picture, aspect), (spread, _) in zip(
@@ -252,8 +231,10 @@ def _make_inspection(
 
 def _warn_of_foreign(source: Path, ratios: list[float]) -> None:
     """Warn of an input much of which is unlike what the network was trained on."""
-    share = sum(ratio > 1 for ratio in ratios) / max(len(ratios), 1)
-    if share > FOREIGN_SHARE:
+    from keras_vaegan.evaluation.domain import find_foreign_share
+
+    share = find_foreign_share(ratios)
+    if share:
         print(
             f"warning: {source}: {share:.0%} of it is unlike what the network was trained on; "
             "check --direction, the input and, of a volume, its intensities (--range)",

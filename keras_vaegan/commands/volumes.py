@@ -118,16 +118,6 @@ def name_beside(target: Path, ending: str, suffix: str | None = None) -> Path:
     return target.with_name(f"{stem}_{ending}{suffix or target.name[len(stem) :]}")
 
 
-def digest_weights(weights: Path, direction: str | None = None) -> str:
-    """The first 12 digits of the SHA-256 of the weight file that a path means."""
-    import hashlib
-
-    from keras_vaegan.weights.names import RRDBNET_FILE, find_weight_file
-
-    name = None if direction else RRDBNET_FILE
-    return hashlib.sha256(find_weight_file(weights, direction, name).read_bytes()).hexdigest()[:12]
-
-
 def read_window(stored: StoredVolume) -> tuple[float, float] | None:
     """Level and width that a series is shown by; None where it tells none."""
     header = stored.dicom[0] if stored.dicom else {}
@@ -141,9 +131,7 @@ def read_window(stored: StoredVolume) -> tuple[float, float] | None:
 
 def warn_of_series(stored: StoredVolume, modality: str) -> None:
     """Say where a series calls itself another modality than the network is for."""
-    if stored.dicom is None:
-        return
-    told = str(stored.dicom[0].get("Modality", ""))
+    told = stored.modality
     if told and told != modality:
         print(
             f"warning: {stored.path} says it is {told}: expected {modality} for this network; "

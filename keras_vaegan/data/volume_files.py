@@ -38,6 +38,11 @@ class StoredVolume:
     dicom: Sequence[Any] | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def modality(self) -> str:
+        """What a DICOM series calls itself, such as "CT" or "MR"; empty where nothing is told."""
+        return str(self.dicom[0].get("Modality", "")) if self.dicom else ""
+
 
 @dataclass(frozen=True)
 class Derivation:

@@ -9,6 +9,7 @@ import numpy as np
 
 SIDE_INCHES, DPI = 3.2, 100
 TOP_PERCENTILE = 99.5
+HEAT, OPACITY = "inferno", 0.85  # colours, and how opaque the highest deviation is
 
 
 def draw_uncertainty(
@@ -36,7 +37,7 @@ def draw_uncertainty(
     axes = figure.subplots(2, len(panels), squeeze=False)
     top = max(float(np.percentile(deviation, TOP_PERCENTILE)) for _, deviation, _ in panels)
     top = top or 1.0
-    heat = matplotlib.colormaps["inferno"]
+    heat = matplotlib.colormaps[HEAT]
     drawn = None
     for column, (picture, deviation, aspect) in enumerate(panels):
         low, high = limits or np.percentile(picture, (0.5, 99.5))
@@ -46,7 +47,7 @@ def draw_uncertainty(
             ax.imshow(picture, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=aspect)
         share = np.clip(deviation / top, 0, 1)
         drawn = axes[1, column].imshow(
-            deviation, cmap=heat, vmin=0, vmax=top, alpha=0.85 * np.sqrt(share), aspect=aspect
+            deviation, cmap=heat, vmin=0, vmax=top, alpha=OPACITY * np.sqrt(share), aspect=aspect
         )
     if drawn is not None:
         bar = figure.colorbar(drawn, ax=axes[1, :].tolist(), fraction=0.05)

@@ -261,6 +261,14 @@ def evaluate_pairs(
 
     Raises:
         InputError: as `PairScores` and its `add`.
+
+    Examples:
+        >>> import numpy as np
+        >>> import keras_vaegan as kv
+        >>> images = np.random.default_rng(0).uniform(size=(2, 32, 32))
+        >>> figures = kv.evaluate_pairs(images, np.clip(images + 0.1, 0, 1))
+        >>> round(figures["psnr"]["mean"], 1)
+        20.3
     """
     scores = PairScores(protocol)
     scores.add(original, reconstruction)

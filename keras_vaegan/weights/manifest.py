@@ -11,6 +11,7 @@ from keras_vaegan.config.base import VALUE_RANGES, config_to_dict
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.build import find_builder
 from keras_vaegan.weights.h5_file import WeightFile, read_weight_file
+from keras_vaegan.weights.names import RRDBNET_FILE, find_weight_file
 from keras_vaegan.weights.record import read_record
 
 MANIFEST = "manifest.json"
@@ -94,6 +95,17 @@ def compute_layer_fingerprint(file: WeightFile) -> str:
         for weight in layer.weights
     ]
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:FINGERPRINT_DIGITS]
+
+
+def digest_weights(weights: Path, direction: str | None = None) -> str:
+    """The first 12 digits of the SHA-256 of the weight file that a path means.
+
+    Args:
+        weights: As `find_weight_file` takes it.
+        direction: "mri2ct" or "ct2mri"; without it an RRDBNet is meant.
+    """
+    name = None if direction else RRDBNET_FILE
+    return compute_sha256(find_weight_file(weights, direction, name))[:12]
 
 
 def compute_sha256(path: str | Path) -> str:

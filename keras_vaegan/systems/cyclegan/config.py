@@ -6,7 +6,15 @@ import dataclasses
 from dataclasses import field
 from typing import Any, Literal
 
-from keras_vaegan.config.base import Count, Probability, Weight, frozen_config, require, retire
+from keras_vaegan.config.base import (
+    Count,
+    Probability,
+    Weight,
+    frozen_config,
+    pop_count,
+    require,
+    retire,
+)
 from keras_vaegan.config.data import AugmentationConfig, DataConfig
 from keras_vaegan.config.networks import (
     DiscriminatorConfig,
@@ -143,11 +151,13 @@ class CycleGANConfig(RunConfig):
         """Fields of version 0.1, which counted its length in passes too -> today's."""
         if "epoch_steps" not in fields:
             return fields
-        one_pass, passes = fields.pop("epoch_steps"), fields.pop("validation_epochs", 1)
+        one_pass, passes = (
+            pop_count(fields, name, 1) for name in ("epoch_steps", "validation_epochs")
+        )
         fields.pop("epochs", None)  # `steps` of a run folder counts them already
         fields["validate_every"] = fields.pop("steps_per_epoch", 0)
         if not fields["validate_every"] and passes > 1:
             fields["validate_every"] = passes * one_pass
         optimizer = dict(fields.get("optimizer") or {})
-        optimizer["cosine_steps"] = optimizer.pop("cosine_epochs", 0) * one_pass
+        optimizer["cosine_steps"] = pop_count(optimizer, "cosine_epochs", 0) * one_pass
         return {**fields, "optimizer": optimizer}

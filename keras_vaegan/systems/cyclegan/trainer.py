@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from keras import ops
+from keras import Model, ops
 
 from keras_vaegan.config.base import VALUE_RANGES
 from keras_vaegan.data.augment import DRAWS, augment
@@ -53,14 +53,22 @@ class CycleGAN(Trainer):
 
     Args:
         config: The run.
-        g_target, g_source, d_source, d_target: Networks; built from the config where not given.
+        g_target: Generator of CT; built from the config where not given, as the others.
+        g_source: Generator of MRI.
+        d_source: Discriminator of MRI.
+        d_target: Discriminator of CT.
 
     Reference: Zhu et al. 2017 (CycleGAN), with System A's latent and multi-scale discriminators
     or System C's networks.
     """
 
     def __init__(
-        self, config: CycleGANConfig, g_target=None, g_source=None, d_source=None, d_target=None
+        self,
+        config: CycleGANConfig,
+        g_target: Model | None = None,
+        g_source: Model | None = None,
+        d_source: Model | None = None,
+        d_target: Model | None = None,
     ) -> None:
         super().__init__(config, "cyclegan")
         self.num_views = 1 + config.augmentation.copies  # equal parts of a batch

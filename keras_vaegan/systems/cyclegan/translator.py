@@ -48,6 +48,16 @@ class Translator:
         direction: "mri2ct" or "ct2mri", where it is known.
         error_map: What tells the deviation of its errors, as `read_calibration` gives it; without
             it, its samples' does.
+
+    Examples:
+        >>> import numpy as np
+        >>> import keras_vaegan as kv
+        >>> model = kv.build_resnet_generator(image_size=32, channels=1, filters=(4, 8))
+        >>> translator = kv.Translator(model)
+        >>> mri = np.zeros((40, 50), "uint8")
+        >>> ct, deviation = translator.translate(mri)
+        >>> ct.shape, ct.dtype.name
+        ((40, 50), 'uint8')
     """
 
     def __init__(

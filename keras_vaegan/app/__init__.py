@@ -1,0 +1,1 @@
+"""The browser page: networks loaded once, sessions that leave nothing behind, and the wiring."""
