@@ -5,18 +5,14 @@ BIN := $(VENV)/bin
 PHANTOM := datasets/phantom
 RUN := runs/demo
 
-.PHONY: demo test coverage lint clean
+.PHONY: demo test coverage lint docs clean
 .DELETE_ON_ERROR:
 
 # Phantom heads, a small CycleGAN trained on them, and its figures: some six minutes on 2 cores
 # without AVX-512, beside the installation.
 demo: $(VENV)/.installed
 	rm -rf $(PHANTOM) $(RUN)
-	$(BIN)/python -m keras_vaegan.phantom --kind folders --size 64 --out $(PHANTOM)
-	$(BIN)/python -m keras_vaegan.train --preset demo --data $(PHANTOM) --out $(RUN)
-	$(BIN)/python -m keras_vaegan.evaluate --weights $(RUN) --data $(PHANTOM) --out $(RUN)/evaluation
-	@echo "Pictures: $$(ls -t $(RUN)/samples/*.png | head -n 1)"
-	@echo "Figures:  $(RUN)/evaluation/metrics.json"
+	$(BIN)/python -m keras_vaegan.demo --data $(PHANTOM) --out $(RUN)
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20
@@ -30,17 +26,25 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The pages of docs/ as a site, with every link checked: build/site/index.html.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
 	rm -rf $(VENV) $(RUN) $(PHANTOM) build *.egg-info .coverage .pytest_cache .ruff_cache .mypy_cache
 
 # The plain tensorflow wheel runs on the CPU; GPUs need `pip install 'tensorflow[and-cuda]'`.
-$(VENV)/.installed: setup.cfg pyproject.toml | $(BIN)/python
+$(VENV)/.installed: setup.py setup.cfg pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
 $(BIN)/python:

@@ -35,6 +35,14 @@ def plain_graphs() -> None:
     load_module("tiny.py").run_graphs_as_traced()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def silent_progress() -> None:
+    """A slow machine writes no line of progress where a test expects silence."""
+    from keras_vaegan import progress
+
+    progress.SECONDS = 3600.0
+
+
 @pytest.fixture
 def eager_steps(monkeypatch) -> None:
     """Let trainers run operations as they come: tracing a step takes as long as six of them."""

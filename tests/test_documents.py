@@ -6,6 +6,7 @@ import functools
 import importlib
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -14,23 +15,20 @@ from keras_vaegan.__main__ import COMMANDS
 from keras_vaegan.commands import shell
 from keras_vaegan.systems.registry import PRESETS
 
+REPOSITORY = Path(__file__).parents[1]
 PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
-    "docs/commands.md",
-    "docs/design.md",
-    "docs/results.md",
-    "docs/scaling.md",
-    "docs/weight-files.md",
     "weights/README.md",
     "datasets/README.md",
+    *sorted(path.relative_to(REPOSITORY).as_posix() for path in REPOSITORY.glob("docs/**/*.md")),
 )
 BLOCK = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\((?!https?:)([^)\s]*)\)")
 FENCES = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
-COMMAND = re.compile(r"(?:python -m keras_vaegan\.|keras-vaegan )(\w+) +(.*)")
+COMMAND = re.compile(r"(?:python -m keras_vaegan\.|keras-vaegan )(\w+)(?:$| +(.*))", re.MULTILINE)
 OPTION_FILE = re.compile(r"`(\w+\.yaml)`[^`]*```yaml\n(.*?)```", re.DOTALL)
 ROOTS = r"tests|docs|benchmarks|colab|keras_vaegan|\.ci"
 PARTS = "commands|systems|models|losses|kernels|training|data|phantom|interop|evaluation|config"

@@ -28,6 +28,7 @@ LAYERS = (
     {"training"},
     {"systems"},
     {"export"},
+    {"app"},
     {"commands"},
     {"__main__", "door"},
 )
@@ -37,6 +38,7 @@ TENSORFLOW_ONLY = (
     "kernels/on_tensorflow.py",
     "training/backend/tensorflow*.py",
     "export/saved_model.py",
+    "export/*_file.py",
     "systems/*/export.py",
     "systems/graph.py",
     "commands/shell.py",  # quietly, where it is the backend

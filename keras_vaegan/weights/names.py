@@ -42,7 +42,8 @@ def find_weight_file(
     path = Path(path)
     if not path.exists():
         raise InputError(
-            f"{path} does not exist: expected a weight file (.h5) or a run folder; check --weights"
+            f"{path} does not exist: expected a weight file (.h5) or a run folder; check "
+            "--weights, or let `keras-vaegan weights` write those that ship"
         )
     if not path.is_dir():
         return path
