@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 from typing_extensions import dataclass_transform
 
-from keras_vaegan.errors import InputError
+from keras_vaegan.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Side = Annotated[int, Field(ge=16, le=4096)]  # of a square image, in pixels
 Weight = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(ge=0, lt=0.5)]
-Filters = Annotated[tuple[Positive, ...], Field(min_length=1)]
+Filters = Annotated[tuple[Positive, ...], Field(min_length=1, max_length=16)]
 
 VALUE_RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}  # by output activation
 
@@ -74,7 +75,7 @@ def resolve_config(kind: type[_Config], config: _Config | None, fields: dict) ->
 def require(condition: bool, name: str, value: Any, expected: str) -> None:
     """Refuse a value with the one line that says what was expected."""
     if not condition:
-        raise InputError(f"{name}={value!r}: expected {expected}")
+        raise InputError(f"{name}={value!r:.200}: expected {expected}")
 
 
 def retire(fields: dict, kept: dict[str, Any]) -> dict:
@@ -91,6 +92,17 @@ def retire(fields: dict, kept: dict[str, Any]) -> dict:
         if name in fields:
             require(fields[name] == value, name, fields[name], f"{value!r}, the only one today")
     return {name: value for name, value in fields.items() if name not in kept}
+
+
+def pop_count(fields: dict, name: str, default: int | None = None) -> int:
+    """Take a whole number that earlier versions had out of fields as read from a file.
+
+    Raises:
+        InputError: it is missing without a default, or no whole number of at least 0.
+    """
+    value = fields.pop(name, default)
+    require(type(value) is int and value >= 0, name, value, "a whole number of at least 0")
+    return value
 
 
 def config_to_dict(config: Any) -> dict:
@@ -112,10 +124,17 @@ def config_from_dict(data: Any) -> Any:
     """
     name = data.get("kind") if isinstance(data, dict) else None
     if not isinstance(name, str) or name not in _KINDS:
-        raise InputError(f"unknown config kind {name!r}: expected one of {', '.join(_KINDS)}")
+        raise InputError(f"unknown config kind {name!r:.200}: expected one of {', '.join(_KINDS)}")
     kind = _KINDS[name]
     fields = {key: value for key, value in data.items() if key != "kind"}
-    fields = getattr(kind, "upgrade", dict)(fields)
+    try:
+        fields = getattr(kind, "upgrade", dict)(fields)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"a damaged {name} of an earlier version ({first_line(error)}): expected all its fields"
+        ) from error
     values = {
         key: config_from_dict(value)
         if isinstance(value, dict)
@@ -142,5 +161,5 @@ def _describe(error: ValidationError) -> str:
     limits = [f"{_LIMITS[k]} {v}" for k, v in first.get("ctx", {}).items() if k in _LIMITS]
     expected = " and ".join(limits) or first["msg"].removeprefix("Input should be ")
     if first["type"] == "unexpected_keyword_argument":
-        return f"{error.title} has no field {name!r}: drop it"
+        return f"{error.title} has no field {name!r:.200}: drop it"
     return f"{name}={first['input']!r:.200}: expected {expected}"

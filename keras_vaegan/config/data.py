@@ -5,22 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import field
 from itertools import pairwise
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from keras_vaegan.config.base import (
     Count,
     Positive,
     Probability,
     Share,
+    Side,
     Weight,
     frozen_config,
     require,
     retire,
 )
 
-Side = Annotated[int, Field(ge=16)]
 LANDMARK_PERCENTILES = (1.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 99.0)
 
 

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from keras_vaegan.config.base import Count, Filters, Positive, Seed, frozen_config, require, retire
+from keras_vaegan.config.base import (
+    Count,
+    Filters,
+    Positive,
+    Seed,
+    Side,
+    frozen_config,
+    require,
+    retire,
+)
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 ANY_TARGET = "any"
@@ -43,7 +52,7 @@ class VAEUNetConfig:
     Reference: System A as described publicly; filters and latent shape are our reading.
     """
 
-    image_size: Positive = 256
+    image_size: Side = 256
     channels: Literal[1, 3] = 3
     filters: Filters = (32, 64, 128, 256, 512)
     kernel_sizes: Filters = (5, 3, 3, 3, 3)
@@ -91,7 +100,7 @@ class DiscriminatorConfig:
     Reference: System A as described publicly; filters are our reading.
     """
 
-    image_size: Positive = 256
+    image_size: Side = 256
     channels: Literal[1, 3] = 3
     filters: Filters = (64, 128, 256, 512)
     num_heads: Positive = 4
@@ -138,7 +147,7 @@ class ResnetGeneratorConfig:
     Reference: Johnson et al. 2016 and Zhu et al. 2017 (CycleGAN), appendix; System C.
     """
 
-    image_size: Positive = 256
+    image_size: Side = 256
     channels: Literal[1, 3] = 1
     filters: Filters = (64, 128, 256)
     num_residual_blocks: Count = 9
@@ -179,7 +188,7 @@ class PatchDiscriminatorConfig:
     Networks", appendix 6.1.2; Miyato et al. 2018, "Spectral Normalization"; System C.
     """
 
-    image_size: Positive = 256
+    image_size: Side = 256
     channels: Literal[1, 3] = 1
     filters: Filters = (64, 128, 256, 512)
     instance_norm: bool = True
@@ -269,7 +278,7 @@ class ModalityUNetConfig:
     Reference: System B as described publicly; the code of "any" is our reading.
     """
 
-    image_size: Positive = 160
+    image_size: Side = 160
     target: Literal["t1", "t1ce", "t2", "flair", "any"] = "flair"
     neighbours: Count = 0
     filters: Filters = (32, 64, 128, 256)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from keras_vaegan.data.dicom_file import read_dicom
+from keras_vaegan.data.limits import check_inflation, check_pixels
 from keras_vaegan.data.volume import Volume
 from keras_vaegan.errors import InputError, first_line
 
@@ -51,6 +54,18 @@ class Slice(NamedTuple):
     spacing: np.ndarray
 
 
+def list_series(folder: str | Path) -> dict[str, list[Dataset]]:
+    """Headers without pixels of every series of a folder, by SeriesInstanceUID.
+
+    Raises:
+        InputError: no DICOM image, or one that cannot be read.
+    """
+    folder = Path(folder)
+    with quiet_pydicom():
+        series = _group_series(_read_headers(folder))
+    return {uid: [header for _, header in members] for uid, members in series.items()}
+
+
 def is_dicom_folder(folder: str | Path) -> bool:
     """Whether a folder holds a DICOM file, told by content; subfolders and hidden files apart."""
     folder = Path(folder)
@@ -72,8 +87,9 @@ def read_series(folder: str | Path, uid: str | None = None) -> DicomSeries:
 
     Raises:
         InputError: no DICOM image, several series and no uid, an unknown uid, colour, many frames,
-            missing or differing geometry, missing slices or two at one place, compressed without
-            the plugin, damaged or missing pixels.
+            missing or differing geometry, missing slices or two at one place, more pixels than
+            any scan has or than files of their length hold, compressed without the plugin,
+            damaged or missing pixels.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -84,7 +100,11 @@ def read_series(folder: str | Path, uid: str | None = None) -> DicomSeries:
         for one in slices:
             _check_syntax(one)
         first = slices[0].header
-        values = np.empty((len(slices), int(first.Rows), int(first.Columns)), "float32")
+        shape = len(slices), int(first.Rows), int(first.Columns)
+        check_pixels(slices[0].path, shape[2], shape[1])
+        stored = sum(one.path.stat().st_size for one in slices)
+        check_inflation(folder, 4 * math.prod(shape), stored)
+        values = np.empty(shape, "float32")
         for one, target in zip(slices, values, strict=True):
             target[...] = _decode(one)
         unit = "hounsfield" if first.get("Modality") == "CT" else "arbitrary"
@@ -117,7 +137,7 @@ def is_dicom_file(path: Path) -> bool:
         return False
     try:
         with quiet_pydicom():
-            header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+            header = read_dicom(path, stop_before_pixels=True)
             return bool(header.get("SOPClassUID")) and header.SOPClassUID.is_valid
     except Exception:  # foreign bytes may raise anything
         return False
@@ -146,7 +166,7 @@ def _read_headers(folder: Path) -> list[tuple[Path, Dataset]]:
 def _read_header(path: Path) -> Dataset | None:
     """A file's header without pixels, None where it is no image but a report or the like."""
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        header = read_dicom(path, stop_before_pixels=True)
         kind = header.get("SOPClassUID") or header.file_meta.MediaStorageSOPClassUID
         return header if "Rows" in header or "Image Storage" in kind.name else None
     except Exception as error:  # a damaged file may raise anything
@@ -158,16 +178,24 @@ def _damaged(path: Path, error: Exception) -> InputError:
     return InputError(f"{path} cannot be decoded ({first_line(error)}): replace it")
 
 
-def _choose_series(
-    folder: Path, headers: list[tuple[Path, Dataset]], uid: str | None
-) -> list[tuple[Path, Dataset]]:
-    """The headers of the one series, or of the one that the uid names."""
+def _group_series(
+    headers: list[tuple[Path, Dataset]],
+) -> dict[str, list[tuple[Path, Dataset]]]:
+    """Headers by SeriesInstanceUID."""
     series: dict[str, list[tuple[Path, Dataset]]] = {}
     for path, header in headers:
         name = str(header.get("SeriesInstanceUID") or "")
         if not name:
             raise InputError(f"{path} lacks SeriesInstanceUID: expected one; export it again")
         series.setdefault(name, []).append((path, header))
+    return series
+
+
+def _choose_series(
+    folder: Path, headers: list[tuple[Path, Dataset]], uid: str | None
+) -> list[tuple[Path, Dataset]]:
+    """The headers of the one series, or of the one that the uid names."""
+    series = _group_series(headers)
     if uid is None and len(series) == 1:
         return next(iter(series.values()))
     if uid in series:
@@ -354,18 +382,20 @@ def _decode(one: Slice) -> np.ndarray:
     if slope == 0:
         raise InputError(f"{one.path} has RescaleSlope 0: expected another; repair its header")
     try:
-        image = pydicom.dcmread(one.path, force=True)
+        image = read_dicom(one.path)
         image.file_meta.TransferSyntaxUID = _find_syntax(image)
         stored = image.pixel_array.reshape(one.header.Rows, one.header.Columns)
         if image.PhotometricInterpretation == "MONOCHROME1" and image.get("Modality") != "CT":
             total = -1 if image.PixelRepresentation else (1 << image.BitsStored) - 1
             stored = total - stored.astype("int64")  # lowest and highest change places
         is_listed = "ModalityLUTSequence" in image
-        values = apply_modality_lut(stored, image) if is_listed else stored * slope + intercept
+        with np.errstate(over="ignore", invalid="ignore"):  # told below
+            values = apply_modality_lut(stored, image) if is_listed else stored * slope + intercept
+            values = np.asarray(values, "float32")
     except Exception as error:  # a damaged file may raise anything
         raise _damaged(one.path, error) from error
     if not np.isfinite(values).all():
-        raise InputError(f"{one.path} holds NaN or infinite pixels: expected finite ones")
+        raise InputError(f"{one.path} holds NaN or infinite pixels: expected finite float32")
     return values
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
+from keras_vaegan.data.image_header import read_header
+from keras_vaegan.data.limits import check_pixels
 from keras_vaegan.errors import InputError
 from keras_vaegan.files import atomic_path
 
@@ -22,6 +24,8 @@ _SIGNATURES = {
     "TIFF": (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
     "BMP": (b"BM",),
 }
+MAX_SCANNED = 2**30  # pixels of a JPEG, each counted in every one of its scans
+_BLOCK = 2**22  # pixels
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 
@@ -58,7 +62,8 @@ def read_image(path: str | Path) -> np.ndarray:
         (H, W) or (H, W, 3) in RGB order; uint8, uint16, or float32 (TIFF, finite).
 
     Raises:
-        InputError: missing, empty, truncated, not an image, or with values that are not finite.
+        InputError: missing, empty, truncated, not an image, of more pixels than any scan has, or
+            with values that are not finite.
     """
     path = Path(path)
     try:
@@ -196,18 +201,23 @@ def _check_whole(path: Path, content: bytes) -> None:
             f"{path} is not an image (starts with {content[:8]!r}): expected PNG, JPEG, TIFF or "
             "BMP content; remove it"
         )
-    if not _is_whole(content, kind):
+    header = read_header(content, kind)
+    if header is not None:
+        check_pixels(path, *header)
+    if header is None or not _is_whole(content, kind, header[0] * header[1]):
         raise InputError(
             f"{path} is truncated or damaged: expected a whole {kind} file; replace or remove it"
         )
 
 
-def _is_whole(content: bytes, kind: str) -> bool:
+def _is_whole(content: bytes, kind: str, pixels: int) -> bool:
     """Whether Pillow finds all of a file: OpenCV fills what a PNG or a JPEG lacks with gray."""
     try:
         if kind == "PNG":
             PngImageFile(io.BytesIO(content)).verify()
         elif kind == "JPEG":
+            if pixels * content.count(b"\xff\xda") > MAX_SCANNED:
+                return False
             image = JpegImageFile(io.BytesIO(content))
             image.draft(None, (1, 1))  # an eighth of the size: all bytes read, few pixels made
             image.load()
@@ -232,15 +242,22 @@ def _to_gray_or_rgb(image: np.ndarray) -> np.ndarray:
     if image.ndim == 2:
         return image
     if image.shape[-1] in (2, 4):
-        full = 1.0 if image.dtype.kind == "f" else np.iinfo(image.dtype).max
-        alpha = image[..., -1:].astype("float64") / full
-        composited = image[..., :-1] * alpha
-        if image.dtype.kind == "u":
-            composited = np.round(composited)
-        image = composited.astype(image.dtype)
+        image = _composite(image)
     if image.shape[-1] == 1:
         return image[..., 0]
     return np.ascontiguousarray(image[..., ::-1])
+
+
+def _composite(image: np.ndarray) -> np.ndarray:
+    """(H, W, C + alpha) -> (H, W, C) on black, a block of rows at a time: it is done in float64."""
+    full = 1.0 if image.dtype.kind == "f" else np.iinfo(image.dtype).max
+    result = np.empty((*image.shape[:2], image.shape[2] - 1), image.dtype)
+    step = max(1, _BLOCK // image.shape[1])
+    for start in range(0, len(image), step):
+        rows = image[start : start + step]
+        values = rows[..., :-1] * (rows[..., -1:].astype("float64") / full)
+        result[start : start + step] = np.round(values) if image.dtype.kind == "u" else values
+    return result
 
 
 def _quieten_decoders() -> None:

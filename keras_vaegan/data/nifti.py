@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.spatialimages import HeaderDataError
 
+from keras_vaegan.data.limits import MAX_VOXELS, PIECE, check_inflation
 from keras_vaegan.data.volume import Volume
 from keras_vaegan.errors import InputError, first_line
 from keras_vaegan.files import atomic_path
 
 SUFFIXES = (".nii.gz", ".nii")
 COMPRESSION = 5
+GZIP = b"\x1f\x8b"
+MAX_OFFSET = 2**22  # bytes of header and extensions before the image
+MAX_REST = 2**24  # bytes after the image
 _IMAGES = {348: nibabel.Nifti1Image, 540: nibabel.Nifti2Image}
 
 
@@ -38,27 +47,26 @@ def read_nifti(path: str | Path) -> tuple[Volume, nibabel.Nifti1Header]:
         an affine of its own; the header is `write_nifti`'s template.
 
     Raises:
-        InputError: missing, empty, cut short, no NIfTI, not 3-D, not real numbers, values that
-            are not finite, or an affine that cannot be inverted.
+        InputError: missing, empty, cut short, no NIfTI, not 3-D, not real numbers, more voxels
+            than any scan has or than a compressed file of its length holds, values that are not
+            finite, or an affine that cannot be inverted.
     """
     path = Path(path)
-    content = _read_content(path)
-    sizes = [int.from_bytes(content[:4], order) for order in ("little", "big")]
-    kind = next((_IMAGES[size] for size in sizes if size in _IMAGES), None)
-    if kind is None or len(content) < 348:
-        raise InputError(f"{path} is no NIfTI file: expected .nii or .nii.gz content; replace it")
-    try:
-        image = kind.from_stream(io.BytesIO(content))
-        header, shape = image.header, image.shape
-        _check_header(path, header, shape, len(content))
-        values = np.asanyarray(image.dataobj)
-        affine = np.array(image.affine, "float64")
-    except (
-        ImageFileError, HeaderDataError, ValueError, OSError, EOFError, KeyError, OverflowError,
-    ) as error:  # fmt: skip
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} cannot be decoded ({first_line(error)}): replace it") from error
+    with _open_content(path) as file, LoggingOutputSuppressor():
+        try:
+            kind, content = _read_whole(path, file)
+            image = kind.from_stream(io.BytesIO(content))
+            header = image.header
+            values = np.asanyarray(image.dataobj)
+            affine = np.array(image.affine, "float64")
+        except (
+            ImageFileError, HeaderDataError, ValueError, KeyError, OverflowError,
+        ) as error:  # fmt: skip
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"{path} cannot be decoded ({first_line(error)}): replace it"
+            ) from error
     _check_values(path, values, affine)
     return Volume(values, affine), header
 
@@ -111,26 +119,61 @@ def _encode(volume: Volume, header: nibabel.Nifti1Header | None) -> bytes:
     return image.to_bytes()
 
 
-def _read_content(path: Path) -> bytes:
-    """A file's bytes, decompressed with their checksum compared."""
+@contextmanager
+def _open_content(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
+    """A file's content as a stream, which is decompressed as it is read."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
-    if not content:
-        raise InputError(f"{path} is empty (0 bytes): expected a NIfTI file; replace or remove it")
-    if not content.startswith(b"\x1f\x8b"):
-        return content
-    try:
-        return gzip.decompress(content)
-    except (EOFError, OSError, zlib.error) as error:
+        with path.open("rb") as file:
+            start = file.read(len(GZIP))
+            file.seek(0)
+            if not start:
+                raise InputError(
+                    f"{path} is empty (0 bytes): expected a NIfTI file; replace or remove it"
+                )
+            yield gzip.GzipFile(fileobj=file) if start == GZIP else file
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(
             f"{path} is truncated or damaged ({error}): expected a whole gzip file; replace it"
         ) from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
 
 
-def _check_header(path: Path, header, shape: tuple[int, ...], size: int) -> None:
-    """Refuse other than three dimensions, foreign types, and more voxels than there are bytes."""
+def _read_whole(
+    path: Path, file: BinaryIO | gzip.GzipFile
+) -> tuple[type[nibabel.Nifti1Image], bytes]:
+    """The class of an image and its bytes: the header first, then as many as it announces.
+
+    A compressed file is read to its end, where its checksum stands.
+    """
+    start = file.read(max(_IMAGES))
+    sizes = [int.from_bytes(start[:4], order) for order in ("little", "big")]
+    kind = next((_IMAGES[size] for size in sizes if size in _IMAGES), None)
+    if kind is None or len(start) < kind.header_class.sizeof_hdr:
+        raise InputError(f"{path} is no NIfTI file: expected .nii or .nii.gz content; replace it")
+    header = kind.header_class(start[: kind.header_class.sizeof_hdr])
+    is_packed = isinstance(file, gzip.GzipFile)
+    needed = _check_header(path, header, is_packed)
+    content = start + file.read(max(0, needed - len(start)))
+    if len(content) < needed:
+        raise InputError(
+            f"{path} holds {len(content)} bytes where its header asks for {needed}: expected a "
+            "whole file; replace it"
+        )
+    rest = 0
+    while is_packed and (piece := file.read(PIECE)):
+        rest += len(piece)
+        if rest > MAX_REST:
+            raise InputError(
+                f"{path} goes on for over {MAX_REST} bytes after its image: expected its end; "
+                "replace it"
+            )
+    return kind, content
+
+
+def _check_header(path: Path, header: nibabel.Nifti1Header, is_packed: bool) -> int:
+    """Refuse other than three dimensions, foreign types and absurd sizes. Returns bytes needed."""
+    shape = header.get_data_shape()
     if len(shape) != 3 or min(shape) < 1:
         received = "x".join(map(str, shape))
         raise InputError(
@@ -139,12 +182,20 @@ def _check_header(path: Path, header, shape: tuple[int, ...], size: int) -> None
     dtype = header.get_data_dtype()
     if dtype.kind not in "iuf":
         raise InputError(f"{path} holds {dtype} values: expected real numbers; convert it first")
-    needed = int(header["vox_offset"]) + dtype.itemsize * int(np.prod(shape, dtype=object))
-    if size < needed:
+    voxels, offset = math.prod(map(int, shape)), float(header["vox_offset"])
+    if voxels > MAX_VOXELS:
         raise InputError(
-            f"{path} holds {size} bytes where its header asks for {needed}: expected a whole "
-            "file; replace it"
+            f"{path} announces {voxels:,} voxels: expected at most {MAX_VOXELS:,}; cut it"
         )
+    if not 0 <= offset <= MAX_OFFSET:
+        raise InputError(
+            f"{path} has vox_offset {offset:g}: expected 0 to {MAX_OFFSET}; repair its header"
+        )
+    if is_packed:
+        is_scaled = header.get_slope_inter() not in ((None, None), (1, 0))
+        size = max(8, dtype.itemsize) if is_scaled else dtype.itemsize
+        check_inflation(path, voxels * size, path.stat().st_size)
+    return int(offset) + dtype.itemsize * voxels
 
 
 def _check_values(path: Path, values: np.ndarray, affine: np.ndarray) -> None:

@@ -24,6 +24,7 @@ from keras_vaegan.data.intensity import (
     measure_range,
 )
 from keras_vaegan.errors import InputError
+from keras_vaegan.kernels import find_peak
 
 # Where white matter lies in [0, 1]: in all of six real cases the 99th percentile then lies below 1.
 WHITE_MATTER = {"t1": 0.65, "t1ce": 0.28, "t2": 0.22, "flair": 0.35}
@@ -126,8 +127,8 @@ def find_mode(values, low, high):
     counts = ops.bincount(ops.where(inside, places, BINS), minlength=BINS + 1)[:BINS]
     distance = np.subtract.outer(np.arange(BINS), np.arange(BINS))
     blur = np.exp(-0.5 * (distance / BIN_BLUR) ** 2).astype("float32")
-    peak = ops.argmax(ops.matmul(blur, ops.cast(counts, "float32")))
-    return low + (ops.cast(peak, "float32") + 0.5) * step
+    peak = find_peak(ops.matmul(blur, ops.cast(counts, "float32")))
+    return low + (peak + 0.5) * step
 
 
 def interpolate(values, points, levels):

@@ -6,9 +6,9 @@ Real-ESRGAN, and the numbered one of the first release. Sizes come from the tens
 
 from __future__ import annotations
 
-import pickle
 import re
 import warnings
+import zipfile
 from pathlib import Path
 
 import keras
@@ -17,7 +17,11 @@ import numpy as np
 from keras_vaegan.config.networks import SCALES, RRDBNetConfig, Scale
 from keras_vaegan.errors import InputError, first_line
 from keras_vaegan.models.rrdbnet import build_rrdbnet
+from keras_vaegan.weights.claims import check_claim
+from keras_vaegan.weights.h5_file import show
 
+CLAIM_LIMIT = 8  # bytes that a checkpoint's tensors may take for each of its own
+MAX_TENSORS = 5_000
 NESTINGS = ("params_ema", "params", "state_dict")
 _BLOCK = re.compile(r"body_(\d+)_rdb([1-3])_conv([1-5])")
 _PLACE = r"body_\1_rdb\2_conv\3"
@@ -52,6 +56,7 @@ def load_esrgan(path: str | Path) -> tuple[keras.Model, RRDBNetConfig]:
     tensors = read_torch_tensors(path)
     arrays = rename_tensors(tensors, path)
     config = infer_rrdbnet(arrays, path)
+    check_claim(path, config, len(arrays) // 2, sum(array.size for array in arrays.values()))
     model = build_rrdbnet(config)
     load_arrays(model, arrays, path)
     return model, config
@@ -72,12 +77,15 @@ def read_torch_tensors(path: str | Path) -> dict[str, np.ndarray]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old formats, read all the same
+            _check_archive(Path(path))
             content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(
             f"cannot read {path}: {error.strerror or error}; check the path"
         ) from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file may raise anything
         raise InputError(
             f"{path} is no PyTorch checkpoint of plain tensors: {first_line(error)}; expected a "
             "whole .pth of RRDBNet weights"
@@ -91,13 +99,52 @@ def read_torch_tensors(path: str | Path) -> dict[str, np.ndarray]:
             f"{path} holds a {type(content).__name__}: expected tensors by name, or under "
             f"{', '.join(NESTINGS)}"
         )
-    odd = next((k for k, value in content.items() if not isinstance(value, torch.Tensor)), None)
-    if odd is not None:
+    _check_tensors(content, Path(path))
+    return {name: value.detach().to(torch.float32).numpy() for name, value in content.items()}
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive whose records unpack to far more than it has bytes; PyTorch packs none."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        _check_size(path, sum(item.file_size for item in archive.infolist()))
+
+
+def _check_size(path: Path, claimed: int) -> None:
+    """Refuse more bytes than a checkpoint of half or quarter precision takes as float32."""
+    stored = path.stat().st_size
+    if claimed > CLAIM_LIMIT * stored:
         raise InputError(
-            f"{path} holds {odd!r}, which is no tensor: expected RRDBNet weights, or those under "
-            f"{', '.join(NESTINGS)}"
+            f"{path} claims {claimed:,} bytes of tensors in a file of {stored:,}: use an undamaged "
+            "file"
         )
-    return {str(name): value.to(torch.float32).numpy() for name, value in content.items()}
+
+
+def _check_tensors(content: dict, path: Path) -> None:
+    """Refuse what is no plain tensor by name, and values that take more bytes than the file has."""
+    import torch
+
+    if len(content) > MAX_TENSORS:
+        raise InputError(
+            f"{path} holds {len(content):,} tensors: expected at most {MAX_TENSORS:,}; convert an "
+            "RRDBNet's file"
+        )
+    for name, value in content.items():
+        is_plain = (
+            isinstance(name, str)
+            and type(value) in (torch.Tensor, torch.nn.Parameter)
+            and value.device.type == "cpu"
+            and value.layout is torch.strided
+            and not (value.is_nested or value.is_quantized or value.is_complex())
+        )
+        if not is_plain:
+            received = show(name) if isinstance(name, str) else "a key that is no name"
+            raise InputError(
+                f"{path} holds {received}, which is no tensor: expected RRDBNet weights, or those "
+                f"under {', '.join(NESTINGS)}"
+            )
+    _check_size(path, sum(4 * value.numel() for value in content.values()))
 
 
 def rename_tensors(tensors: dict[str, np.ndarray], path: str | Path) -> dict[str, np.ndarray]:
@@ -113,14 +160,16 @@ def rename_tensors(tensors: dict[str, np.ndarray], path: str | Path) -> dict[str
         place = next((found.expand(name) for found, name in matches if found), None)
         if place is None or kind not in ("weight", "bias"):
             raise InputError(
-                f"{path} holds {key!r}, which is no RRDBNet's: expected conv_first, "
+                f"{path} holds {show(key)}, which is no RRDBNet's: expected conv_first, "
                 "RRDB_trunk.N.RDBk.convk or body.N.rdbk.convk, ... and conv_last; convert another "
                 "file"
             )
         if f"{place}/{kind}" in arrays:
-            raise InputError(f"{path} holds {place} {kind} twice ({key!r} is the second)")
+            raise InputError(f"{path} holds {place} {kind} twice ({show(key)} is the second)")
         if not np.isfinite(value).all():
-            raise InputError(f"{path}: {key!r} holds NaN or infinite values: use an undamaged file")
+            raise InputError(
+                f"{path}: {show(key)} holds NaN or infinite values: use an undamaged file"
+            )
         arrays[f"{place}/{kind}"] = value
     return arrays
 

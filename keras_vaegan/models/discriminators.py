@@ -20,10 +20,16 @@ def build_discriminator(config: DiscriminatorConfig | None = None, **fields) -> 
 
     Returns:
         Functional model, (N, S, S, channels) float32 -> list of K float32 logit maps
-        (N, S/2**l, S/2**l, 1), finest first.
+        (N, S / 2^l, S / 2^l, 1), finest first.
 
     Raises:
         InputError: the config refuses a value.
+
+    Examples:
+        >>> import keras_vaegan as kv
+        >>> config = kv.DiscriminatorConfig(image_size=32, filters=(8, 8, 8), num_heads=2, groups=0)
+        >>> kv.build_discriminator(config).output_shape
+        [(None, 8, 8, 1), (None, 4, 4, 1)]
 
     Reference: System A; the shared trunk is our reading of its "derivative independence".
     """

@@ -39,6 +39,12 @@ def build_modality_unet(config: ModalityUNetConfig | None = None, **fields) -> k
     Raises:
         InputError: the config refuses a value.
 
+    Examples:
+        >>> import keras_vaegan as kv
+        >>> model = kv.build_modality_unet(image_size=32, filters=(8, 8), latent_channels=4)
+        >>> model.output_shape
+        (None, 32, 32, 1)
+
     Reference: System B.
     """
     return _build(resolve_config(ModalityUNetConfig, config, fields), is_folded=False)

@@ -31,6 +31,11 @@ def build_patch_discriminator(
     Raises:
         InputError: the config refuses a value.
 
+    Examples:
+        >>> import keras_vaegan as kv
+        >>> kv.build_patch_discriminator(image_size=64, filters=(8, 16, 16, 16)).output_shape
+        (None, 6, 6, 1)
+
     Reference: Isola et al. 2017, appendix 6.1.2; System C.
     """
     config = resolve_config(PatchDiscriminatorConfig, config, fields)

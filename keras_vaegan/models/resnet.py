@@ -28,6 +28,12 @@ def build_resnet_generator(config: ResnetGeneratorConfig | None = None, **fields
     Raises:
         InputError: the config refuses a value.
 
+    Examples:
+        >>> import keras_vaegan as kv
+        >>> config = kv.ResnetGeneratorConfig(image_size=32, channels=1, filters=(4, 8))
+        >>> kv.build_resnet_generator(config).output_shape
+        (None, 32, 32, 1)
+
     Reference: Johnson et al. 2016 and Zhu et al. 2017 (CycleGAN), appendix; System C. What the
     strided convolutions see beyond the border (zeros, after the last pixel) is our reading.
     """

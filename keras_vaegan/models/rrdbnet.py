@@ -29,6 +29,12 @@ def build_rrdbnet(config: RRDBNetConfig | None = None, **fields) -> keras.Model:
     Raises:
         InputError: the config refuses a value.
 
+    Examples:
+        >>> import keras_vaegan as kv
+        >>> model = kv.build_rrdbnet(channels=1, num_features=8, num_blocks=1, growth_channels=4)
+        >>> model.compute_output_shape((1, 20, 30, 1))
+        (1, 80, 120, 1)
+
     Reference: Wang et al. 2018, "ESRGAN", figures 3 and 4; 16,697,987 parameters at its size.
     """
     config = resolve_config(RRDBNetConfig, config, fields)

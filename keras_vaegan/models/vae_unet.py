@@ -42,6 +42,13 @@ def build_generator(config: VAEUNetConfig | None = None, **fields) -> keras.Mode
     Raises:
         InputError: the config refuses a value.
 
+    Examples:
+        >>> import keras_vaegan as kv
+        >>> small = {"filters": (8, 16), "kernel_sizes": (3, 3), "num_residual_blocks": (0, 1)}
+        >>> model = kv.build_generator(image_size=32, channels=1, skip_levels=1, groups=4, **small)
+        >>> model.output_shape
+        (None, 32, 32, 1)
+
     Reference: System A; skips on the coarse levels only are our reading (see docs/design.md).
     """
     config = resolve_config(VAEUNetConfig, config, fields)

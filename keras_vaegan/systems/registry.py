@@ -32,6 +32,13 @@ def get_preset(name: str) -> Any:
 
     Raises:
         InputError: there is no such preset.
+
+    Examples:
+        >>> import dataclasses
+        >>> import keras_vaegan as kv
+        >>> config = kv.get_preset("demo")
+        >>> dataclasses.replace(config, steps=100).steps
+        100
     """
     if name not in PRESETS:
         raise InputError(
@@ -83,5 +90,11 @@ def build_trainer(config: Any) -> Any:
 
     Raises:
         InputError: no system takes this kind of config.
+
+    Examples:
+        >>> import keras_vaegan as kv
+        >>> trainer = kv.build_trainer(kv.get_preset("rrdbnet_x4_small"))
+        >>> type(trainer).__name__
+        'SuperResolution'
     """
     return find_system(config).build_trainer(config)

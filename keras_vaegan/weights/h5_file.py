@@ -7,14 +7,17 @@ Nothing in a file is executed, unpickled or followed out of it; reading what a f
 from __future__ import annotations
 
 import errno
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from keras_vaegan.data.limits import INFLATION_LIMIT
 from keras_vaegan.errors import InputError, first_line
 from keras_vaegan.files import atomic_path
 from keras_vaegan.weights.h5_heaps import find_largest_text
@@ -22,9 +25,13 @@ from keras_vaegan.weights.names import CONFIG_ATTRIBUTE
 
 TOP_LEVEL = "top_level_model_weights"
 ATTRIBUTE_LIMIT = 64512  # bytes; HDF5 keeps an attribute in an object header of 64 KiB
-MAX_NAMES = 50_000
-MAX_TEXT = 2**26  # bytes of all texts of an attribute; the largest known configs take about 1 MiB
-INFLATION_LIMIT = 64  # bytes that an array may claim for each byte of its file
+MAX_NAMES = 5_000  # of layers, and of arrays; the largest known networks have about 2,000
+MAX_NAME = 4_096  # characters
+MAX_PIECES = 1_000  # of a list of names
+MAX_LINKS = 3 * MAX_NAMES  # looked at in an optimizer
+MAX_CHUNKS = 100_000  # of all arrays
+MAX_TEXT = 2**26  # bytes of all texts of an attribute
+MAX_CONFIG = 2**23  # bytes of one text; the largest known configs take about 1 MiB
 
 
 class UnreadableFile(InputError):
@@ -87,7 +94,7 @@ class WeightFile:
     @property
     def parameters(self) -> int:
         """Number of stored weight values, the optimizer's not counted."""
-        return sum(int(np.prod(w.shape)) for layer in self.layers for w in layer.weights)
+        return sum(math.prod(w.shape) for layer in self.layers for w in layer.weights)
 
 
 def read_weight_file(path: str | Path) -> WeightFile:
@@ -104,18 +111,19 @@ def read_weight_file(path: str | Path) -> WeightFile:
     with open_h5(path) as file:
         root = _find_weight_root(file, path)
         layers = tuple(_read_layers(root, path, Path(path).stat().st_size))
-        names = ("keras_version", "backend", "model_config", CONFIG_ATTRIBUTE)
-        texts = {name: read_text_attribute(file, name, path) for name in names}
+        writer = {}
         for name in ("keras_version", "backend"):
-            texts[name] = read_text_attribute(root, name, path) or texts[name]
+            text = read_text_attribute(root, name, path) or read_text_attribute(file, name, path)
+            writer[name] = text or ""
+            if not _is_name(writer[name]):
+                raise InputError(f"{path}: its {name} is no name; use a Keras .h5 file")
         return WeightFile(
             path=Path(path),
             is_full_model=root.name != "/",
-            keras_version=texts["keras_version"] or "",
-            backend=texts["backend"] or "",
+            **writer,
             layers=layers,
-            model_config=texts["model_config"],
-            own_config=texts[CONFIG_ATTRIBUTE],
+            model_config=read_text_attribute(file, "model_config", path),
+            own_config=read_text_attribute(file, CONFIG_ATTRIBUTE, path),
             optimizer_arrays=_count_arrays(file, "optimizer_weights"),
         )
 
@@ -196,11 +204,11 @@ def read_text_attribute(group: h5py.Group, name: str, path: str | Path) -> str |
     """Read an attribute that holds one text, or None where it is absent."""
     if name not in group.attrs:
         return None
-    _check_attribute_size(group, name, path, count=1)
+    _check_attribute_size(group, name, path, 1, MAX_CONFIG)
     value = group.attrs[name]
     if isinstance(value, bytes):
         value = value.decode()
-    if not isinstance(value, str) or len(value) > MAX_TEXT:
+    if not isinstance(value, str):
         raise InputError(f"{path}: attribute {name} is no text; use a file as Keras writes it")
     return value
 
@@ -210,12 +218,14 @@ def read_names(group: h5py.Group, attribute: str, path: str | Path) -> list[str]
     names: list[str] = []
     keys = _name_keys(group, attribute)
     for key in keys:
-        _check_attribute_size(group, key, path, MAX_NAMES)
+        _check_attribute_size(group, key, path, MAX_NAMES, MAX_TEXT)
         values = np.atleast_1d(group.attrs[key])
         if not values.size:
             continue
         names += [v.decode() if isinstance(v, bytes) else v for v in values.tolist()]
-    if not keys or not all(isinstance(name, str) for name in names):
+        if len(names) > MAX_NAMES:
+            break
+    if not keys or not all(isinstance(name, str) and _is_name(name) for name in names):
         raise InputError(
             f"{path}: {show(group.name)} has no usable {attribute}; expected a file of Keras "
             'weights as save_weights("x.h5") wrote them'
@@ -266,12 +276,17 @@ def show(name: str) -> str:
     return repr(name if len(name) <= 100 else name[:97] + "...")
 
 
+def _is_name(text: str) -> bool:
+    """Whether a text may be printed on a line as it is."""
+    return len(text) <= MAX_NAME and text.isprintable()
+
+
 def _name_keys(group: h5py.Group, attribute: str) -> list[str]:
     """The attributes that hold a list of names: the whole, or its numbered pieces in order."""
     if attribute in group.attrs:
         return [attribute]
     keys: list[str] = []
-    while f"{attribute}{len(keys)}" in group.attrs:
+    while len(keys) < MAX_PIECES and f"{attribute}{len(keys)}" in group.attrs:
         keys.append(f"{attribute}{len(keys)}")
     return keys
 
@@ -300,7 +315,7 @@ def _read_layers(root: h5py.Group, path: str | Path, file_size: int) -> Iterator
     names = read_names(root, "layer_names", path)
     if TOP_LEVEL in root and TOP_LEVEL not in names:
         names.append(TOP_LEVEL)
-    claimed = count = 0
+    claimed = chunks = count = 0
     for name in names:
         group = _find(root, name, path)
         if not isinstance(group, h5py.Group):
@@ -313,12 +328,17 @@ def _read_layers(root: h5py.Group, path: str | Path, file_size: int) -> Iterator
             count += 1
             if count > MAX_NAMES:
                 raise InputError(f"{path} names over {MAX_NAMES} arrays; use an undamaged file")
-            block = int(np.prod(dataset.chunks or (), dtype=object))  # is read as a whole
-            claimed += max(dataset.size, block) * dataset.dtype.itemsize
+            block = dataset.chunks or ()  # is read as a whole
+            claimed += max(dataset.size, math.prod(block)) * dataset.dtype.itemsize
+            chunks += math.prod(-(-a // b) for a, b in zip(dataset.shape, block, strict=False))
             if claimed > INFLATION_LIMIT * file_size:
                 raise InputError(
                     f"{path}: its arrays claim over {claimed:.1e} bytes in a file of "
                     f"{file_size}; use an undamaged file"
+                )
+            if chunks > MAX_CHUNKS:
+                raise InputError(
+                    f"{path}: its arrays lie in over {MAX_CHUNKS} pieces; use an undamaged file"
                 )
             weights.append(
                 StoredWeight(
@@ -359,8 +379,8 @@ def _count_arrays(file: h5py.File, name: str) -> int:
     """Number of arrays below a group; soft and external links are not followed."""
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         return 0
-    count, waiting, seen = 0, [file[name]], set()
-    while waiting and count < MAX_NAMES:
+    count, links, waiting, seen = 0, 0, [file[name]], set()
+    while waiting:
         item = waiting.pop()
         address = h5py.h5o.get_info(item.id).addr
         if address in seen:  # hard links can make a circle
@@ -369,21 +389,23 @@ def _count_arrays(file: h5py.File, name: str) -> int:
         if isinstance(item, h5py.Dataset):
             count += 1
             continue
-        keys = [k for k in item if isinstance(item.get(k, getlink=True), h5py.HardLink)]
-        waiting += [item[key] for key in keys[:MAX_NAMES]]
+        for key in islice(item, MAX_LINKS - links):
+            links += 1
+            if isinstance(item.get(key, getlink=True), h5py.HardLink):
+                waiting.append(item[key])
     return count
 
 
 def _check_attribute_size(
-    group: h5py.Group, name: str, path: str | Path, count: int = MAX_NAMES
+    group: h5py.Group, name: str, path: str | Path, count: int, limit: int
 ) -> None:
-    """Refuse an attribute that claims to be larger than any that Keras writes."""
+    """Refuse an attribute of more values or bytes than any that Keras writes."""
     attribute = group.attrs.get_id(name)
     size = attribute.dtype.itemsize
     if attribute.dtype.hasobject:  # references to texts of variable length
         size = max(size, _measure_largest_text(path))
     claimed = np.prod(attribute.shape, dtype=float)
-    if claimed > count or claimed * size > MAX_TEXT:
+    if claimed > count or claimed * size > limit:
         raise InputError(f"{path}: attribute {show(name)} is too large; use a Keras .h5 file")
 
 

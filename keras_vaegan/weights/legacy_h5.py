@@ -85,6 +85,14 @@ def save_legacy_h5(
     Raises:
         InputError: the file cannot be written, `dtype` or the config's kind is another, two of a
             layer's weights share a name, or a weight is not finite in that dtype.
+
+    Examples:
+        >>> import keras_vaegan as kv
+        >>> config = kv.RRDBNetConfig(channels=1, num_features=8, num_blocks=1, growth_channels=4)
+        >>> model = kv.build_rrdbnet(config)
+        >>> kv.save_legacy_h5(model, "rrdbnet.h5", config)
+        >>> kv.inspect_checkpoint("rrdbnet.h5").config == config
+        True
     """
     if dtype not in FLOAT_DTYPES:
         raise InputError(f"dtype={dtype!r}: expected one of {', '.join(FLOAT_DTYPES)}")
@@ -125,6 +133,12 @@ def load_legacy_h5(model: keras.Model, path: str | Path) -> LoadReport:
         WeightMismatch: the first difference in one line, and a table of the first few.
         InputError: the file is unreadable, has links or holds a value that is not finite. The
             model is then unchanged.
+
+    Examples:
+        >>> import keras_vaegan as kv
+        >>> model = kv.build_rrdbnet(channels=1, num_features=32, num_blocks=4, growth_channels=16)
+        >>> kv.load_legacy_h5(model, "weights/rrdbnet_weights.h5").match
+        'name'
     """
     return load_weight_file(model, read_weight_file(path))
 
@@ -180,24 +194,25 @@ def _match_names(
                 f"{file.path}: at layer with weights number {index} the file has {show(theirs)} "
                 f"where the model has {show(ours)} (swapped layers); build the file's model"
             )
-    pairs = []
+    pairs, names = [], set(found)
     for layer in file.weighted_layers:
-        others = set(found) - {layer.name}
-        pairs += _match_roles(layer, expected[layer.name], others) or _match_layer(
+        pairs += _match_roles(layer, expected[layer.name], names) or _match_layer(
             layer, expected[layer.name], file.path
         )
     return pairs
 
 
-def _match_roles(layer: StoredLayer, variables: dict, others: set[str]) -> list:
+def _match_roles(layer: StoredLayer, variables: dict, names: set[str]) -> list:
     """Pairs of one layer whose weights have other scopes or older names; empty if they differ.
 
-    A weight that is named after one of the `others`, the file's other layers, is out of place.
+    A weight that is named after another one of the file's layers, whose `names` these are, is out
+    of place.
     """
     theirs, ours = split_layer(layer), split_variables(layer.name, variables)
     if len(theirs) != len(ours) or any(a.compare(b) for a, b in zip(theirs, ours, strict=True)):
         return []
-    if any(leaf.name.rpartition("/")[2] in others for leaf in theirs):
+    owners = {leaf.name.rpartition("/")[2] for leaf in theirs}
+    if (owners - {layer.name}) & names:
         return []
     return pair_leaves(theirs, ours)
 

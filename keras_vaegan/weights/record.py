@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
-from keras_vaegan.config.base import config_from_dict, config_to_dict, frozen_config
+from keras_vaegan.config.base import config_from_dict, config_to_dict, frozen_config, require
 from keras_vaegan.config.data import DataConfig, ModalityDataConfig
-from keras_vaegan.config.networks import ModalityUNetConfig, NetworkConfig
+from keras_vaegan.config.networks import NetworkConfig
 from keras_vaegan.errors import InputError, first_line
+from keras_vaegan.weights.claims import check_claim
 from keras_vaegan.weights.names import CONFIG_ATTRIBUTE
 
 if TYPE_CHECKING:
     from keras_vaegan.weights.h5_file import WeightFile
 
-CLAIM_LIMIT = 200  # a crude upper estimate of a network's weights over those of its file
-LARGEST_KERNEL = 4  # of the hidden layers whose kernel no config names
+RECORD_LIMIT = 2**16  # characters; the longest honest record takes about two thousand
 
 
 @frozen_config
@@ -31,6 +30,13 @@ class WeightsRecord:
 
     model: NetworkConfig
     data: DataConfig | ModalityDataConfig | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("image_size", "channels", "neighbours"):
+            value = getattr(self.data, name, None)
+            if value is not None and hasattr(self.model, name):
+                expected = getattr(self.model, name)
+                require(value == expected, name, value, f"{expected}, the network's own")
 
 
 def record_to_text(config: Any) -> str:
@@ -53,6 +59,11 @@ def read_record(file: WeightFile) -> WeightsRecord | None:
     """
     if file.own_config is None:
         return None
+    if len(file.own_config) > RECORD_LIMIT:
+        raise InputError(
+            f"{file.path}: its {CONFIG_ATTRIBUTE} has {len(file.own_config):,} characters: "
+            f"expected at most {RECORD_LIMIT:,}; use an undamaged file"
+        )
     try:
         record = _wrap(json.loads(file.own_config))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
@@ -60,11 +71,7 @@ def read_record(file: WeightFile) -> WeightsRecord | None:
             f"{file.path}: its {CONFIG_ATTRIBUTE} is unusable: {first_line(error)}; build the "
             "model with build_generator(config) and call load_legacy_h5(model, path)"
         ) from error
-    if _estimate_parameters(record.model) > CLAIM_LIMIT * (file.parameters + 10_000):
-        raise InputError(
-            f"{file.path}: its {CONFIG_ATTRIBUTE} asks for a network far larger than its "
-            f"{file.parameters:,} parameters: use an undamaged file"
-        )
+    check_claim(file.path, record.model, len(file.weighted_layers), file.parameters)
     return record
 
 
@@ -79,23 +86,3 @@ def _wrap(config: Any) -> WeightsRecord:
             "config of a generator, discriminator, modality U-Net or RRDBNet"
         )
     return WeightsRecord(config)
-
-
-def _estimate_parameters(network: Any) -> int:
-    """A crude upper estimate of a network's weights: all layers as wide as its widest."""
-    fields = dataclasses.asdict(network)
-
-    def pick(*names: str) -> list[int]:
-        values = [fields[name] for name in names if name in fields]
-        return [n for value in values for n in (value if isinstance(value, tuple) else (value,))]
-
-    dense = sum(pick("num_features")) + 4 * sum(pick("growth_channels"))
-    width = max([dense, *pick("filters", "latent_channels", "channels", "output_channels")])
-    kernel = max([LARGEST_KERNEL, *pick("kernel_sizes", "head_kernel_size")])
-    depth = len(pick("filters")) + sum(pick("num_residual_blocks", "num_blocks"))
-    depth *= math.prod(pick("convs_per_block", "trunk_depth"))
-    estimate = (kernel * width) ** 2 * depth
-    if fields.get("latent") == "dense" or isinstance(network, ModalityUNetConfig):
-        positions = (network.image_size // network.stride) ** 2
-        estimate += 3 * positions * network.filters[-1] * network.latent_channels
-    return estimate

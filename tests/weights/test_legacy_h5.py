@@ -410,7 +410,7 @@ EDITS = {
     edit_no_names: "no usable layer_names",
     edit_repeated_names: "repeated",
     edit_number_names: "no usable layer_names",
-    edit_newline_name: "the file names 'k:0' but lacks it",
+    edit_newline_name: "'/' has no usable layer_names",
     edit_bad_text: "cannot read",
 }
 

@@ -57,7 +57,7 @@ OLD = {
 HUGE = (
     VAEUNetConfig(filters=(8, 10**6), kernel_sizes=(3, 3), num_residual_blocks=(0, 0), groups=0,
                   skip_levels=1),
-    VAEUNetConfig(image_size=2**24, latent="dense"),
+    VAEUNetConfig(image_size=4096, latent="dense"),
     VAEUNetConfig(num_residual_blocks=(0, 0, 0, 0, 10**7)),
     ResnetGeneratorConfig(num_residual_blocks=10**9),
     DiscriminatorConfig(head_kernel_size=10**6),
@@ -65,13 +65,17 @@ HUGE = (
     RRDBNetConfig(num_blocks=10**9),
     RRDBNetConfig(num_features=1000, num_blocks=1000),
     ModalityUNetConfig(latent_channels=10**9),
+    ModalityUNetConfig(neighbours=10**9),
+    ResnetGeneratorConfig(filters=(1,), convs_per_block=20_000),
+    RRDBNetConfig(num_features=1, growth_channels=1, num_blocks=3_000),
+    DiscriminatorConfig(filters=(1,), num_heads=1, groups=0, trunk_depth=20_000),
 )  # fmt: skip
 
 
-def make_file(text, parameters=10**6):
-    """What a file with this text and so many weights was read as."""
+def make_file(text, layers=400, parameters=50_000):
+    """What a file with this text and so many layers of so many weights was read as."""
     layer = StoredLayer("layer", (StoredWeight("w", "w", (parameters,), "float32"),))
-    return WeightFile("w.h5", False, "", "", (layer,), None, text, 0)
+    return WeightFile("w.h5", False, "", "", (layer,) * layers, None, text, 0)
 
 
 @pytest.mark.parametrize("name", OLD)
@@ -97,8 +101,13 @@ def test_a_field_that_is_gone_keeps_its_one_value():
 
 @pytest.mark.parametrize("config", HUGE, ids=lambda config: type(config).__name__)
 def test_a_network_that_its_file_cannot_hold_is_refused(config):
-    with pytest.raises(InputError, match="far larger than its 1,000,000 parameters"):
-        read_record(make_file(record_to_text(config)))
+    with pytest.raises(InputError, match="far larger than its 1,000,000 parameters in 200 layers"):
+        read_record(make_file(record_to_text(config), 200, 5_000))
+
+
+def test_a_record_of_many_characters_is_not_parsed():
+    with pytest.raises(InputError, match="has 100,001 characters: expected at most 65,536"):
+        read_record(make_file("[" * 100_001))
 
 
 def test_what_describes_no_network_is_refused():

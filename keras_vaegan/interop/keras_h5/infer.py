@@ -13,7 +13,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 import keras
@@ -22,6 +22,7 @@ from keras_vaegan.config.base import config_to_dict
 from keras_vaegan.config.networks import DiscriminatorConfig, VAEUNetConfig
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.build import build_model
+from keras_vaegan.weights.claims import MAX_KERNELS, count_least, is_plausible
 from keras_vaegan.weights.h5_file import WeightFile
 from keras_vaegan.weights.leaves import Leaf, file_leaves, list_differences, model_leaves
 
@@ -90,12 +91,16 @@ def infer_config(file: WeightFile, assume: Mapping[str, object] | None = None) -
     for name in assume:
         if name not in known:
             raise InputError(f"assumed field {name!r}: expected one of {', '.join(sorted(known))}")
-    leaves = file_leaves(file)
+    leaves, weights = file_leaves(file), file.parameters
     best: tuple[int, str] = (-1, "it holds no weights")
     fitting: list = []
     configs = (_make_config(fields, leaves, assume) for read in READERS for fields in read(leaves))
-    candidates = sorted(filter(None, configs), key=lambda config: len(config.filters))
-    for candidate in candidates[:MAX_CANDIDATES] or (EXAMPLES if leaves else ()):
+    fit = [config for config in configs if config and is_plausible(config, len(leaves), weights)]
+    candidates = sorted(fit, key=lambda config: len(config.filters))[:MAX_CANDIDATES]
+    # Comparing means building: less the more kernels they have, but one in any case.
+    costs = accumulate(count_least(config)[0] for config in candidates)
+    affordable = max(1, sum(cost <= MAX_KERNELS for cost in costs))
+    for candidate in candidates[:affordable] or (EXAMPLES if leaves else ()):
         difference = _find_difference(leaves, candidate)
         if difference is None:
             fitting.append(candidate)

@@ -67,6 +67,11 @@ def inspect_checkpoint(path: str | Path) -> CheckpointReport:
 
     Raises:
         InputError: it is no such file, or is damaged.
+
+    Examples:
+        >>> import keras_vaegan as kv
+        >>> kv.inspect_checkpoint("weights/rrdbnet_weights.h5").verdict
+        'loads: RRDBNetConfig from its embedded config'
     """
     file = read_weight_file(path)
     leaves = tuple(file_leaves(file))

@@ -21,7 +21,7 @@ from keras_vaegan.models.layers import (
 from keras_vaegan.models.pixel_layers import ReflectionPadding2D
 from keras_vaegan.weights.h5_file import show
 
-MAX_LAYERS = 20_000
+MAX_LAYERS = 2_000  # and calls; the largest known networks have about 1,100
 ACTIVATIONS = (
     *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "mish"),
     *("sigmoid", "hard_sigmoid", "tanh", "softmax", "softplus", "softsign", "exponential"),

@@ -74,6 +74,11 @@ def load_generator(
     Raises:
         InputError: no such file, no generator, an architecture that cannot be told, or weights
             that do not fit.
+
+    Examples:
+        >>> import keras_vaegan as kv
+        >>> kv.load_generator("weights/resnet", "mri2ct").input_shape
+        (None, 256, 256, 1)
     """
     file = find_weight_file(path, direction)
     return check_generator(load_network(file, replacements, assume)).model

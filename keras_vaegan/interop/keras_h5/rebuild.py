@@ -27,6 +27,7 @@ from keras_vaegan.weights.h5_file import WeightFile, show
 from keras_vaegan.weights.leaves import split_layer
 
 MAX_DEPTH = 16
+FREE_INPUTS = 16  # of a call, beyond which it counts as another
 NETWORKS = ("Model", "Functional", "Sequential")
 INPUTS = "InputLayer"
 CONSTANT = "_CONSTANT_VALUE"  # stands for a layer's name where a call's first operand is a number
@@ -167,6 +168,8 @@ class _Graph:
                 self.outputs[name, 0] = [keras.Input(batch_shape=tuple(shape), name=name)]
                 continue
             calls += [(entry, i, node) for i, node in enumerate(entry.get("inbound_nodes") or [])]
+        if len(calls) > MAX_LAYERS:
+            raise Unsupported(f"its config has {len(calls)} calls: expected at most {MAX_LAYERS}")
         return calls
 
     def _locate(self, reference) -> tuple[str, int]:
@@ -182,6 +185,7 @@ class _Graph:
     def _call(self, entry: dict, references: list, arguments: dict) -> list:
         """Apply one call of a layer or operation. Returns its outputs."""
         name, key = _entry_name(entry), class_key(entry["class_name"])
+        self.context.spend(self.context.costs.get(name, 1) + len(references) // FREE_INPUTS)
         inputs = [self._find(reference) for reference in references]
         if key in OPERATIONS:
             found = {k: self._find(v) if _is_reference(v) else v for k, v in arguments.items()}
@@ -189,7 +193,6 @@ class _Graph:
         else:
             if name not in self.layers:
                 self.layers[name] = _make(entry, inputs, self.context, self.depth)
-            self.context.spend(self.context.costs.get(name, 1))
             result = self.layers[name](inputs if len(inputs) > 1 else inputs[0])
         return list(result) if isinstance(result, (list, tuple)) else [result]
 
