@@ -9,6 +9,8 @@ import pytest
 from keras_vaegan.commands import translate
 from keras_vaegan.data.image import read_image, write_image
 from keras_vaegan.interop.keras_h5.load import load_network
+from keras_vaegan.systems.modality.evaluation import evaluate_target
+from keras_vaegan.systems.modality.synthesizer import Synthesizer
 from keras_vaegan.systems.super_resolution.evaluation import evaluate_enlargement
 from keras_vaegan.weights.manifest import describe_weight_file, read_manifest
 
@@ -55,6 +57,13 @@ def test_the_rrdbnet_beats_bicubic_out_of_the_box(repository):
     model = load_network(repository / "weights" / "rrdbnet_weights.h5").model
     scores = evaluate_enlargement(model.predict_on_batch, [truth], 4).scores
     assert scores["network"]["psnr"][0] > scores["bicubic"]["psnr"][0] + 0.8
+
+
+def test_a_missing_contrast_is_nearer_than_the_best_copy(real_data):
+    """Of a case that the network knows, so that the file is what was trained."""
+    case = real_data / "brats" / "Brats18_2013_21_1"
+    part, _ = evaluate_target(Synthesizer.load(WEIGHTS), [case], "flair")
+    assert part.rows[0]["brain_psnr"] > part.rows[0]["copy_brain_psnr"] + 2
 
 
 @pytest.mark.parametrize("direction", ["mri2ct", "ct2mri"])

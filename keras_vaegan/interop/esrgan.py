@@ -22,6 +22,7 @@ from keras_vaegan.weights.h5_file import show
 
 CLAIM_LIMIT = 8  # bytes that a checkpoint's tensors may take for each of its own
 MAX_TENSORS = 5_000
+MAX_LIST = 2**22  # bytes of the pickled list of tensors; one of 5,000 takes half a MiB
 NESTINGS = ("params_ema", "params", "state_dict")
 _BLOCK = re.compile(r"body_(\d+)_rdb([1-3])_conv([1-5])")
 _PLACE = r"body_\1_rdb\2_conv\3"
@@ -104,11 +105,19 @@ def read_torch_tensors(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse an archive whose records unpack to far more than it has bytes; PyTorch packs none."""
+    """Refuse an archive whose records unpack to far more than it has bytes (PyTorch packs none), or
+    whose list of tensors takes long to read."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
-        _check_size(path, sum(item.file_size for item in archive.infolist()))
+        records = archive.infolist()
+    _check_size(path, sum(record.file_size for record in records))
+    listed = max((r.file_size for r in records if r.filename.endswith("data.pkl")), default=0)
+    if listed > MAX_LIST:
+        raise InputError(
+            f"{path} lists its tensors in {listed:,} bytes: expected at most {MAX_LIST:,}; convert "
+            "an RRDBNet's file"
+        )
 
 
 def _check_size(path: Path, claimed: int) -> None:
