@@ -20,8 +20,8 @@ from keras_vaegan.systems.system import Exportable
 
 RECORD = "export.json"
 QUANTIZATIONS = ("float16", "int8", "int8_weights")
-# Of an ONNX file's results, as a share of their range: half an 8-bit step. Rounding alone makes 1e-6
-# to 1e-3 of it.
+# Of an ONNX file's results, as a share of their range: half an 8-bit step. Rounding alone makes
+# 1e-6 to 1e-3 of it.
 LARGEST_DIFFERENCE = 2e-3
 EXAMPLES = {"onnx": 1, "litert": 12, "int8": 48}  # a third is compared, int8 calibrated on the rest
 _PACKAGES = {"onnx": ("tf2onnx", "onnx", "onnxruntime"), "litert": ("ai_edge_litert",)}
