@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_vaegan.commands import translate
+from keras_vaegan.config.data import DataConfig
 from keras_vaegan.data.image import read_image, write_image
 from keras_vaegan.interop.keras_h5.load import load_network
 from keras_vaegan.systems.modality.evaluation import evaluate_target
@@ -41,7 +42,7 @@ def test_a_file_is_what_its_row_says(folder, row):
     assert network.model.count_params() == row["parameters"]
     assert list(network.model.input_shape[1:]) == row["input"]["shape"]
     assert network.config.channels == row["input"]["shape"][-1]
-    if row["data_config"]:
+    if isinstance(network.data, DataConfig):
         assert network.data.channels == network.config.channels
     for field in ("role", "preset", "training_data", "command", "commit", "metrics", "licence"):
         assert row[field], field

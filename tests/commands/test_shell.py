@@ -283,7 +283,7 @@ def test_chatter_is_held_back_unless_the_block_fails(capfd):
 def test_the_program_lists_the_commands(capsys):
     assert set(program.COMMANDS) == {
         "prepare", "train", "translate", "synthesize", "enhance", "evaluate", "export", "convert",
-        "phantom", "download", "audit", "calibrate",
+        "phantom", "download", "audit", "calibrate", "app", "demo", "weights",
     }  # fmt: skip
     assert program.main(["--help"]) == 0
     out = capsys.readouterr().out

@@ -1,6 +1,7 @@
 """ONNX and LiteRT files of every family equal their Python path, and say what they are."""
 
 import json
+import os
 import re
 
 import numpy as np
@@ -51,6 +52,9 @@ NETWORKS = {
     ),
 }
 TILE = 32
+FAMILIES = ("resnet", "rrdbnet", "modality")
+if os.environ.get("KERAS_VAEGAN_EVERY_PRESET"):
+    FAMILIES += ("vae",)
 LOSS_DB = {"float16": 60, "int8_weights": 30, "int8": 20}  # at least, of random tiny networks
 LITERT = [(family, "float16") for family in NETWORKS] + [
     ("vae", "int8"),
@@ -74,11 +78,12 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def onnx_files(files, tmp_path_factory):
-    """Every family's ONNX folder, written once."""
+    """The ONNX folders, written once."""
     for name in ("tf2onnx", "onnx", "onnxruntime"):
         pytest.importorskip(name)
     folder = tmp_path_factory.mktemp("onnx")
-    for family, file in files.items():
+    for family in FAMILIES:
+        file = files[family]
         portable.export_portable(open_network(file, tile=TILE), folder / family, "onnx")
     return folder
 
@@ -102,7 +107,7 @@ def draw_images(count, *shape):
     return np.stack(images).astype("float32")
 
 
-@pytest.mark.parametrize("family", ["vae", "resnet"])
+@pytest.mark.parametrize("family", {"vae", "resnet"} & set(FAMILIES))
 @pytest.mark.parametrize("shape", [(61, 48, 1), (21, 34, 3)], ids=str)
 def test_onnx_translations_are_the_python_paths(files, onnx_files, family, shape):
     """A batch of any size and count, each image aligned by itself."""
@@ -144,7 +149,11 @@ def test_an_onnx_folder_says_what_it_is(onnx_files):
     """Names of files and axes, how far from Python, and code that runs as it stands."""
     import onnx
 
-    for family, stem in (("vae", "translate"), ("rrdbnet", "enhance"), ("modality", "synthesize")):
+    for family, stem in (
+        ("resnet", "translate"),
+        ("rrdbnet", "enhance"),
+        ("modality", "synthesize"),
+    ):
         folder = onnx_files / family
         names = {path.name for path in folder.iterdir()}
         assert names == {f"{stem}.onnx", "export.json", "model_card.md"}
@@ -172,7 +181,7 @@ def run_snippet(folder, monkeypatch):
 
 
 def test_the_code_of_an_onnx_card_runs(onnx_files, monkeypatch):
-    assert run_snippet(onnx_files / "vae", monkeypatch)["translation"].shape == (2, 200, 200, 1)
+    assert run_snippet(onnx_files / "resnet", monkeypatch)["translation"].shape == (2, 200, 200, 1)
 
 
 @pytest.mark.parametrize(("family", "quantize"), LITERT)

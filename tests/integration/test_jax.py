@@ -21,7 +21,9 @@ from keras_vaegan.systems.registry import build_trainer
 from keras_vaegan.training.state import load_run_state, save_run_state
 
 HERE = Path(__file__).parent
-FAMILIES = ("vae", "resnet", "rrdbnet", "modality")
+FAMILIES = ("vae", "rrdbnet", "modality")  # a ResNet's runs are compared below
+if os.environ.get("KERAS_VAEGAN_EVERY_PRESET"):
+    FAMILIES += ("resnet",)
 GUARD = 1800  # seconds after which something hangs
 LOSSES = 1e-5
 GRADIENTS = 1e-5  # of a variable's own, of most variables

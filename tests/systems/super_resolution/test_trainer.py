@@ -177,8 +177,9 @@ def test_a_run_trains_both_stages_resumes_and_is_evaluated(
         assert train.main([*common, "--steps", "6"]) == 128 + signal.SIGTERM
     assert "at step 5" in capsys.readouterr().out and signal.getsignal(signal.SIGTERM) is handler
     assert train.main([*common, "--steps", "6", "--resume"]) == 0
-    expected = {"config.json", "best", "state", "logs", "samples", "rrdbnet_weights.h5"}
-    assert {path.name for path in run.iterdir()} == expected
+    expected = {"config.json", "data.json", "best", "state", "logs", "samples"}
+    written = {path.name for path in run.iterdir() if not path.name.startswith(".")}
+    assert written == {*expected, "rrdbnet_weights.h5"}
     history = (run / "logs" / "history.csv").read_text().splitlines()
     steps = [int(line.split(",")[1]) for line in history[1:]]
     assert steps[-1] == 6 and 4 in steps  # a validation at the end of the first stage
