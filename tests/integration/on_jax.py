@@ -59,6 +59,8 @@ def take_steps(folder: Path) -> dict:
 
     logs = {}
     for name, config in TINY.items():
+        if not (folder / name).exists():
+            continue
         trainer = build(config)
         load_run_state(trainer, folder / name)
         start = read_state(trainer)
