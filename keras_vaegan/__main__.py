@@ -20,7 +20,7 @@ COMMANDS = {
     "synthesize": "generate a missing MRI contrast of a case, NIfTI in, NIfTI out",
     "enhance": "enlarge images or volumes with an RRDBNet",
     "evaluate": "measure a run: cycles, realism, and translation error where truth exists",
-    "export": "write trained weights as a TensorFlow SavedModel",
+    "export": "write trained weights as a SavedModel, an ONNX or a LiteRT file",
     "app": "serve a page that translates images and volumes in a browser",
     "convert": "inspect, rebuild and rewrite Keras weight files",
     "phantom": "write procedural heads in the layout of the real data sets",
