@@ -38,11 +38,11 @@ def run_race(repository, tmp_path_factory):
     return run
 
 
-RACES = [("c", "translate")]
-if os.environ.get("KERAS_VAEGAN_EVERY_PRESET"):
-    RACES += [("c", "train"), ("a", "train"), ("a", "translate")]
+RACES = [("c", "translate"), ("c", "train"), ("a", "train"), ("a", "translate")]
+EVERY = pytest.mark.skipif("KERAS_VAEGAN_EVERY_PRESET" not in os.environ, reason="compiled steps")
 
 
+@EVERY
 @pytest.mark.slow
 @pytest.mark.parametrize(("system", "task"), RACES)
 def test_both_sides_race(run_race, system, task):
@@ -63,7 +63,7 @@ def test_both_sides_race(run_race, system, task):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("KERAS_VAEGAN_EVERY_PRESET" not in os.environ, reason="four compiled steps")
+@EVERY
 def test_feeds_and_batch_sizes_of_ours(run_race):
     options = ["--systems", "c", "--tasks", "feeds", "--images", "8", "--batch-sizes", "1"]
     options += ["--steps-per-call", "2"]
