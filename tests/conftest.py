@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,10 @@ def pytest_collection_modifyitems(items) -> None:
     items.sort(key=lambda item: -slow[item.path])
 
 
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -85,6 +91,34 @@ def real_images(real_data: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no images at {folder}")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    """One browser for all tests of a module: the system's Chromium."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no chromium on the PATH")
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def expect_refusal(capsys):
+    """Run a command that must exit with status 2 and one line; return the line."""
+
+    def expect(main, *argv) -> str:
+        with pytest.raises(SystemExit) as caught:
+            main([str(part) for part in argv])
+        assert caught.value.code == 2
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert len(lines) == 1 and lines[0].startswith("error: "), lines
+        return lines[0]
+
+    return expect
 
 
 def draw_case_arrays(shape=(24, 30, 12), seed=0) -> dict[str, np.ndarray]:

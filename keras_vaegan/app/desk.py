@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from keras_vaegan.app.examples import EXAMPLES, write_example
@@ -102,7 +102,7 @@ class Desk:
 
         def read(place: Path) -> Source:
             source = read_source(write_example(label, place))
-            return Source(source.path, source.image, source.stored, domain=EXAMPLES[label][1])
+            return replace(source, domain=EXAMPLES[label][1])
 
         return self._open(key, read)
 

@@ -59,8 +59,7 @@ class Session:
     def close(self) -> None:
         """Forget everything, in memory and on disk; a translation that goes on ends soon."""
         self.closed = True
-        self.source = self.views = self.answer = self.run = None
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.start_over()
 
 
 class Sessions:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -16,28 +15,12 @@ import pytest
 from keras_vaegan.app.server import open_server
 from keras_vaegan.data.image import read_image
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 SIZES = {"phone": (390, 844), "desktop": (1280, 860)}
 PATIENCE = 60_000  # milliseconds
 pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH"),
     pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="no gradio"),
     pytest.mark.filterwarnings("ignore::Warning:gradio"),  # of what it asks of pandas
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    """One browser for all tests."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Shared by the tests of commands: refusals, tiny weights, phantom images."""
+"""Shared by the tests of commands: tiny weights, phantom images."""
 
 from __future__ import annotations
 
@@ -13,21 +13,6 @@ from keras_vaegan.systems.registry import get_preset
 from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 from keras_vaegan.weights.names import CYCLEGAN_FILES
 from keras_vaegan.weights.record import WeightsRecord
-
-
-@pytest.fixture
-def expect_refusal(capsys):
-    """Run a command that must exit with status 2 and one line; return the line."""
-
-    def expect(main, *argv) -> str:
-        with pytest.raises(SystemExit) as caught:
-            main([str(part) for part in argv])
-        assert caught.value.code == 2
-        lines = capsys.readouterr().err.strip().splitlines()
-        assert len(lines) == 1 and lines[0].startswith("error: "), lines
-        return lines[0]
-
-    return expect
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-
 import cv2
 import numpy as np
 import pytest
@@ -20,13 +17,7 @@ from keras_vaegan.evaluation.report.content import (
 )
 from keras_vaegan.evaluation.report.page import write_report
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 SIZES = {"phone": (390, 844), "desktop": (1200, 900)}
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
 
 
 def make_content() -> Content:
@@ -47,16 +38,6 @@ def make_content() -> Content:
     facts = {"Commit": "0123456789abcdef" * 4}
     return Content("A report " * 9, facts, tiles, ["An alarm."], sections, ["A part."],
                    {"key": "value" * 80})  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    """One browser for all tests."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -215,17 +215,7 @@ def test_an_onnx_file_that_differs_is_refused(files, tmp_path, monkeypatch):
         portable._write_graph(graph, tmp_path, "onnx", "float16", None)
 
 
-def refuse(capsys, *argv):
-    """Run the command, which must exit with status 2 and one line; return the line."""
-    with pytest.raises(SystemExit) as caught:
-        export.main([str(part) for part in argv])
-    assert caught.value.code == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith("error: "), lines
-    return lines[0]
-
-
-def test_the_command_refuses(files, tmp_path, capsys, monkeypatch):
+def test_the_command_refuses(files, tmp_path, monkeypatch, expect_refusal):
     """Options of another format, unknown formats, missing packages, data of another kind."""
     out, pictures = tmp_path / "out", tmp_path / "pictures"
     pictures.mkdir()
@@ -238,10 +228,10 @@ def test_the_command_refuses(files, tmp_path, capsys, monkeypatch):
         ("--format", "onnx", "--data", pictures): "no images",
     }
     for arguments, word in cases.items():
-        line = refuse(capsys, "--weights", files["vae"], "--out", out, *arguments)
+        line = expect_refusal(export.main, "--weights", files["vae"], "--out", out, *arguments)
         assert word in line, line
-    line = refuse(
-        capsys,
+    line = expect_refusal(
+        export.main,
         "--weights",
         files["modality"],
         "--out",
@@ -254,7 +244,9 @@ def test_the_command_refuses(files, tmp_path, capsys, monkeypatch):
     assert "no case" in line
     monkeypatch.setattr(portable.importlib.util, "find_spec", lambda name: None)
     for kind in ("onnx", "litert"):
-        line = refuse(capsys, "--weights", files["vae"], "--out", out, "--format", kind)
+        line = expect_refusal(
+            export.main, "--weights", files["vae"], "--out", out, "--format", kind
+        )
         assert f"pip install 'keras_vaegan[{kind}]'" in line, line
     assert not out.exists()
 

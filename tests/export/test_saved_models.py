@@ -313,16 +313,6 @@ def test_tensorflow_2_15(exported, tmp_path, reference_python):
 # -- the command -------------------------------------------------------------------------------
 
 
-def refuse(capsys, *argv):
-    """Run the command, which must exit with status 2 and one line; return the line."""
-    with pytest.raises(SystemExit) as caught:
-        export.main([str(part) for part in argv])
-    assert caught.value.code == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith("error: "), lines
-    return lines[0]
-
-
 def test_the_command_writes_model_and_card(tmp_path, capsys):
     run = tmp_path / "run"
     (run / "best").mkdir(parents=True)
@@ -377,7 +367,7 @@ class FakeSignature:
     structured_outputs = {"translation": tf.TensorSpec((), tf.float32)}
 
 
-def test_refusals(tmp_path, capsys):
+def test_refusals(tmp_path, expect_refusal):
     from keras_vaegan.models.discriminators import build_discriminator
 
     taken = tmp_path / "taken"
@@ -408,18 +398,18 @@ def test_refusals(tmp_path, capsys):
         ("--weights", broken / "g.h5"): "is no manifest",
     }
     for arguments, word in cases.items():
-        line = refuse(capsys, *arguments, "--out", tmp_path / "out")
+        line = expect_refusal(export.main, *arguments, "--out", tmp_path / "out")
         assert word in line, line
         assert not (tmp_path / "out").exists()
     before = sorted(tmp_path.iterdir())
-    assert "not empty" in refuse(capsys, "--weights", generator, "--out", taken)
-    assert "is a file" in refuse(capsys, "--weights", generator, "--out", generator)
+    assert "not empty" in expect_refusal(export.main, "--weights", generator, "--out", taken)
+    assert "is a file" in expect_refusal(export.main, "--weights", generator, "--out", generator)
     below = generator / "out"
-    assert "cannot write" in refuse(capsys, "--weights", generator, "--out", below)
+    assert "cannot write" in expect_refusal(export.main, "--weights", generator, "--out", below)
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_failure_half_way_leaves_nothing(tmp_path, monkeypatch, capsys):
+def test_a_failure_half_way_leaves_nothing(tmp_path, monkeypatch, expect_refusal):
     def fail(module, path, signatures):
         (tmp_path / "half").write_text(path)
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
@@ -427,7 +417,7 @@ def test_a_failure_half_way_leaves_nothing(tmp_path, monkeypatch, capsys):
     generator = write_generator(tmp_path / "g.h5")
     monkeypatch.setattr("tensorflow.saved_model.save", fail)
     (tmp_path / "out").mkdir()
-    line = refuse(capsys, "--weights", generator, "--out", tmp_path / "out")
+    line = expect_refusal(export.main, "--weights", generator, "--out", tmp_path / "out")
     assert "No space left" in line
     assert {p.name for p in tmp_path.iterdir()} == {"g.h5", "half", "out"}
     assert list((tmp_path / "out").iterdir()) == []

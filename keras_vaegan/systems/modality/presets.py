@@ -81,7 +81,8 @@ def modality_unet_any() -> ModalityConfig:
 
     Command: `python -m keras_vaegan.train --preset modality_unet_any --data CASES --out RUN
     --init-from PHANTOM_RUN`.
-    Time: 1,200 steps in 13 minutes on one CPU core (AVX2, float32), after as many of 12 phantoms.
+    Time: 1,200 steps of 12 phantoms in 13 minutes on one CPU core (AVX2, float32), then as many of
+    real cases in 23 on a shared one.
     Metric: six real cases, each left out, 480 steps: in the brain above the fitted copy by 1.30 dB
     (T2), 0.46 (FLAIR), 0.20 (T1), below it by 0.70 (T1ce); of one case after 1,200 steps by
     1.96, 2.91, 1.76 and -0.78 (docs/results.md).
