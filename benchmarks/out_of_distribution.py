@@ -26,9 +26,9 @@ from keras_vaegan.evaluation.anatomy import find_head
 from keras_vaegan.evaluation.domain import read_statistics
 from keras_vaegan.kernels import call_compiled
 from keras_vaegan.systems.cyclegan.images import load_images
-from keras_vaegan.weights.h5_file import read_weight_file
 from keras_vaegan.weights.names import find_weight_file
 from keras_vaegan.weights.record import read_record
+from keras_vaegan.weights.weight_file import read_weight_file
 
 FOLDERS = {"ct": "testA", "mri": "testB"}
 DIRECTIONS = {"mri": "mri2ct", "ct": "ct2mri"}

@@ -19,3 +19,8 @@ class TrainingDiverged(RuntimeError):
 def first_line(error: Exception) -> str:
     """The first line of an error's text, or its kind where it has none; of bounded length."""
     return (str(error).splitlines() or [type(error).__name__])[0][:160]
+
+
+def show(name: str) -> str:
+    """A name from a file, on one line and of bounded length."""
+    return repr(name if len(name) <= 100 else name[:97] + "...")

@@ -15,10 +15,9 @@ import keras
 import numpy as np
 
 from keras_vaegan.config.networks import SCALES, RRDBNetConfig, Scale
-from keras_vaegan.errors import InputError, first_line
+from keras_vaegan.errors import InputError, first_line, show
 from keras_vaegan.models.rrdbnet import build_rrdbnet
 from keras_vaegan.weights.claims import check_claim
-from keras_vaegan.weights.h5_file import show
 
 CLAIM_LIMIT = 8  # bytes that a checkpoint's tensors may take for each of its own
 MAX_TENSORS = 5_000

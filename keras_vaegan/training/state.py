@@ -14,7 +14,7 @@ import ml_dtypes  # noqa: F401  (gives NumPy the name "bfloat16")
 import numpy as np
 
 from keras_vaegan.errors import InputError
-from keras_vaegan.weights.h5_file import UnreadableFile, create_h5, find_dataset, open_h5
+from keras_vaegan.weights.hdf5 import UnreadableFile, create_h5, find_dataset, open_h5
 
 CURRENT = "state.h5"
 PREVIOUS = "state.previous.h5"

@@ -14,8 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_vaegan.errors import InputError
-from keras_vaegan.weights.h5_file import TOP_LEVEL, StoredLayer, StoredWeight, WeightFile, show
+from keras_vaegan.errors import InputError, show
+from keras_vaegan.weights.weight_file import TOP_LEVEL, StoredLayer, StoredWeight, WeightFile
 
 # What older Keras called its weights.
 _OLD_ROLES = {

@@ -15,18 +15,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_vaegan.errors import InputError
-from keras_vaegan.weights.h5_file import (
-    StoredLayer,
-    StoredWeight,
-    WeightFile,
-    cast,
-    create_h5,
-    read_arrays,
-    read_weight_file,
-    show,
-    write_names,
-)
+from keras_vaegan.errors import InputError, show
+from keras_vaegan.weights.hdf5 import create_h5, write_names
 from keras_vaegan.weights.leaves import (
     Difference,
     NormalizedKernel,
@@ -41,6 +31,14 @@ from keras_vaegan.weights.leaves import (
 )
 from keras_vaegan.weights.names import CONFIG_ATTRIBUTE
 from keras_vaegan.weights.record import record_to_text
+from keras_vaegan.weights.weight_file import (
+    StoredLayer,
+    StoredWeight,
+    WeightFile,
+    cast,
+    read_arrays,
+    read_weight_file,
+)
 
 FLOAT_DTYPES = ("float16", "float32", "float64")
 TABLE_ROWS = 5

@@ -10,9 +10,9 @@ from typing import Any
 from keras_vaegan.config.base import VALUE_RANGES, config_to_dict
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.build import find_builder
-from keras_vaegan.weights.h5_file import WeightFile, read_weight_file
 from keras_vaegan.weights.names import RRDBNET_FILE, find_weight_file
 from keras_vaegan.weights.record import read_record
+from keras_vaegan.weights.weight_file import WeightFile, read_weight_file
 
 MANIFEST = "manifest.json"
 FINGERPRINT_DIGITS = 16

@@ -14,7 +14,7 @@ from keras_vaegan.weights.claims import check_claim
 from keras_vaegan.weights.names import CONFIG_ATTRIBUTE
 
 if TYPE_CHECKING:
-    from keras_vaegan.weights.h5_file import WeightFile
+    from keras_vaegan.weights.weight_file import WeightFile
 
 RECORD_LIMIT = 2**16  # characters; the longest honest record takes about two thousand
 

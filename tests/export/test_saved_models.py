@@ -21,10 +21,10 @@ from keras_vaegan.models.vae_unet import build_generator
 from keras_vaegan.systems.cyclegan.translator import Translator
 from keras_vaegan.systems.registry import get_preset
 from keras_vaegan.systems.super_resolution.enhancer import Enhancer
-from keras_vaegan.weights.h5_file import read_weight_file
 from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 from keras_vaegan.weights.manifest import compute_sha256, read_manifest
 from keras_vaegan.weights.record import WeightsRecord
+from keras_vaegan.weights.weight_file import read_weight_file
 
 RNG = np.random.default_rng(0)
 SCALES = {"uint8": 255, "uint16": 65535, "float32": 1}

@@ -16,8 +16,8 @@ from keras_vaegan.interop.keras_h5.infer import infer_config
 from keras_vaegan.interop.keras_h5.inspect import inspect_checkpoint
 from keras_vaegan.interop.keras_h5.load import load_network
 from keras_vaegan.models.vae_unet import build_generator
-from keras_vaegan.weights.h5_file import read_weight_file
 from keras_vaegan.weights.legacy_h5 import save_legacy_h5
+from keras_vaegan.weights.weight_file import read_weight_file
 
 CONFIG = VAEUNetConfig(
     image_size=16, channels=1, filters=(8, 16), kernel_sizes=(3, 3), num_residual_blocks=(0, 1),

@@ -19,8 +19,8 @@ from keras_vaegan.errors import InputError
 from keras_vaegan.interop.keras_h5.infer import infer_config
 from keras_vaegan.interop.keras_h5.load import build_network, load_network
 from keras_vaegan.models.build import build_model
-from keras_vaegan.weights.h5_file import read_weight_file
 from keras_vaegan.weights.legacy_h5 import load_legacy_h5, save_legacy_h5
+from keras_vaegan.weights.weight_file import read_weight_file
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"

@@ -13,9 +13,9 @@ from keras_vaegan.config.base import config_to_dict
 from keras_vaegan.config.networks import RRDBNetConfig
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.layers import Sampling
-from keras_vaegan.weights.h5_file import read_weight_file
 from keras_vaegan.weights.legacy_h5 import load_legacy_h5, save_legacy_h5
 from keras_vaegan.weights.record import WeightsRecord
+from keras_vaegan.weights.weight_file import read_weight_file
 
 layers = keras.layers
 RECORD = WeightsRecord(RRDBNetConfig())

@@ -9,7 +9,6 @@ from keras_vaegan.config.networks import RRDBNetConfig, VAEUNetConfig
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.rrdbnet import build_rrdbnet
 from keras_vaegan.models.vae_unet import build_generator
-from keras_vaegan.weights.h5_file import read_weight_file
 from keras_vaegan.weights.legacy_h5 import save_legacy_h5
 from keras_vaegan.weights.manifest import (
     compute_layer_fingerprint,
@@ -18,6 +17,7 @@ from keras_vaegan.weights.manifest import (
     read_manifest,
 )
 from keras_vaegan.weights.record import WeightsRecord
+from keras_vaegan.weights.weight_file import read_weight_file
 
 TINY = VAEUNetConfig(
     image_size=16,

@@ -15,8 +15,8 @@ from keras_vaegan.config.networks import (
     VAEUNetConfig,
 )
 from keras_vaegan.errors import InputError
-from keras_vaegan.weights.h5_file import StoredLayer, StoredWeight, WeightFile
 from keras_vaegan.weights.record import WeightsRecord, read_record, record_to_text
+from keras_vaegan.weights.weight_file import StoredLayer, StoredWeight, WeightFile
 
 # As version 0.1 embedded them, fields that are gone today included.
 OLD = {

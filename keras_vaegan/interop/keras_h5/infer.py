@@ -23,8 +23,8 @@ from keras_vaegan.config.networks import DiscriminatorConfig, VAEUNetConfig
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.build import build_model
 from keras_vaegan.weights.claims import MAX_KERNELS, count_least, is_plausible
-from keras_vaegan.weights.h5_file import WeightFile
 from keras_vaegan.weights.leaves import Leaf, file_leaves, list_differences, model_leaves
+from keras_vaegan.weights.weight_file import WeightFile
 
 DEFAULT_SIDE = 256
 GROUP_CHOICES = (16, 8, 4, 2, 1)

@@ -11,9 +11,9 @@ import keras
 from keras_vaegan.errors import InputError
 from keras_vaegan.interop.keras_h5.infer import format_config
 from keras_vaegan.interop.keras_h5.load import Network, build_network
-from keras_vaegan.weights.h5_file import WeightFile, read_weight_file
 from keras_vaegan.weights.leaves import Leaf, file_leaves, find_interchangeable
 from keras_vaegan.weights.legacy_h5 import match_weights
+from keras_vaegan.weights.weight_file import WeightFile, read_weight_file
 
 SHOWN_NAMES = 6
 

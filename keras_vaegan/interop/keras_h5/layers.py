@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_vaegan.errors import InputError
+from keras_vaegan.errors import InputError, show
 from keras_vaegan.models.layers import (
     AverageChannels,
     GroupNormalization,
@@ -19,7 +19,6 @@ from keras_vaegan.models.layers import (
     legacy_hard_sigmoid,
 )
 from keras_vaegan.models.pixel_layers import ReflectionPadding2D
-from keras_vaegan.weights.h5_file import show
 
 MAX_LAYERS = 2_000  # and calls; the largest known networks have about 1,100
 ACTIVATIONS = (

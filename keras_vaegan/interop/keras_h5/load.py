@@ -19,10 +19,10 @@ from keras_vaegan.errors import InputError
 from keras_vaegan.interop.keras_h5.infer import infer_config
 from keras_vaegan.interop.keras_h5.rebuild import rebuild_model
 from keras_vaegan.models.build import build_model
-from keras_vaegan.weights.h5_file import WeightFile, read_weight_file
 from keras_vaegan.weights.legacy_h5 import load_weight_file
 from keras_vaegan.weights.names import GENERATOR_FILES, find_weight_file
 from keras_vaegan.weights.record import WeightsRecord, read_record
+from keras_vaegan.weights.weight_file import WeightFile, read_weight_file
 
 
 @dataclass(frozen=True)

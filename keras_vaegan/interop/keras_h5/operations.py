@@ -11,8 +11,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_vaegan.errors import show
 from keras_vaegan.interop.keras_h5.layers import Unsupported
-from keras_vaegan.weights.h5_file import show
 
 OPERATIONS = ("TensorFlowOpLayer", "TFOpLambda", "SlicingOpLambda")
 MAX_DIMENSIONS = 8

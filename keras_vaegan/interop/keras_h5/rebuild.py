@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from keras_vaegan.errors import InputError, first_line
+from keras_vaegan.errors import InputError, first_line, show
 from keras_vaegan.interop.keras_h5.layers import (
     MAX_LAYERS,
     Context,
@@ -23,8 +23,8 @@ from keras_vaegan.interop.keras_h5.layers import (
     class_key,
 )
 from keras_vaegan.interop.keras_h5.operations import OPERATIONS, apply_operation
-from keras_vaegan.weights.h5_file import WeightFile, show
 from keras_vaegan.weights.leaves import split_layer
+from keras_vaegan.weights.weight_file import WeightFile
 
 MAX_DEPTH = 16
 FREE_INPUTS = 16  # of a call, beyond which it counts as another
