@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from keras_vaegan.app.examples import EXAMPLES, write_example
+from keras_vaegan.app.limits import check_upload_size
 from keras_vaegan.app.networks import Networks
 from keras_vaegan.app.sessions import Session, Sessions
 from keras_vaegan.app.sources import Source, read_source
@@ -96,6 +97,14 @@ class Desk:
             return read_source(path)
 
         return self._open(key, read)
+
+    def refuse_file(self, key: str, name: str, size: int) -> Screen:
+        """Say that a file of so many bytes is too large; it was not sent."""
+        try:
+            check_upload_size(name, size)
+        except InputError as error:
+            return self.show(key, error=str(error))
+        return self.show(key)
 
     def open_example(self, key: str, label: str) -> Screen:
         """Take one of `EXAMPLES`."""

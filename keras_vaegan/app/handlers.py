@@ -35,6 +35,10 @@ class Handlers:
         screen = self.desk.open_file(_key(request), Path(path))
         return [*self.draw(screen), None, _suggest(screen, direction)]
 
+    def refuse_file(self, name: str, size: float, request: gr.Request) -> list:
+        """Say why a file was not sent; what is loaded stays."""
+        return self.draw(self.desk.refuse_file(_key(request), name, int(size)))
+
     def open_example(self, label: str, direction: str, request: gr.Request) -> list:
         """Take an example, otherwise as `open_file`."""
         screen = self.desk.open_example(_key(request), label)

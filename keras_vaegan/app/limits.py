@@ -40,10 +40,18 @@ def check_upload(path: Path) -> None:
     """
     if not path.is_file():
         raise InputError(f"{path.name} did not arrive whole: expected an upload; drop it again")
-    size = path.stat().st_size
+    check_upload_size(path.name, path.stat().st_size)
+
+
+def check_upload_size(name: str, size: int) -> None:
+    """Refuse more than 200 MB.
+
+    Raises:
+        InputError: there are more.
+    """
     if size > UPLOAD_BYTES:
         raise InputError(
-            f"{path.name} has {size / 2**20:.0f} MB: expected at most "
+            f"{name[-80:]} has {math.ceil(size / 2**20)} MB: expected at most "
             f"{UPLOAD_BYTES / 2**20:.0f} MB here; use the command `translate` for it"
         )
 

@@ -22,7 +22,7 @@ HINT = (
     f"{UPLOAD_BYTES // 2**20} MB. Or an example, a drawn head:</p>"
 )
 MOST_SAMPLES, SAMPLES = 16, 8
-CSS = Path(__file__).with_name("page.css")
+CSS, JS = (Path(__file__).with_name(name) for name in ("page.css", "page.js"))
 SWEEP = (3600, 86_400)  # Gradio looks every hour for what lies a day; a session's end is earlier
 # On a phone the result lies below the controls.
 GO_TO_RESULT = """() => {
@@ -71,7 +71,8 @@ def _add_input() -> dict[str, Any]:
     with gr.Row(elem_id="examples"):
         examples = [gr.Button(label, size="sm", min_width=90) for label in EXAMPLES]
     series = gr.Dropdown(label="Series", visible=False, interactive=True)
-    return {"upload": upload, "examples": examples, "series": series}
+    refuse = gr.Button(visible="hidden", elem_id="refuse")  # page.js clicks it
+    return {"upload": upload, "examples": examples, "series": series, "refuse": refuse}
 
 
 def _add_options(handlers: Handlers) -> dict[str, Any]:
@@ -127,6 +128,10 @@ def _wire_input(handlers: Handlers, part: dict[str, Any]) -> None:
     opened = [*shown, part["upload"], part["direction"]]
     part["upload"].upload(
         handlers.open_file, [part["upload"], part["direction"]], opened, **PRIVATE
+    ).then(None, js=GO_TO_RESULT)
+    file = [gr.Textbox(visible=False), gr.Number(visible=False)]  # name, bytes
+    part["refuse"].click(
+        handlers.refuse_file, file, shown, js="() => window.refused", queue=False, **PRIVATE
     ).then(None, js=GO_TO_RESULT)
     for button in part["examples"]:
         button.click(

@@ -74,13 +74,14 @@ def open_server(networks: Networks, host: str = "127.0.0.1", port: int = 7860) -
         os.environ["GRADIO_TEMP_DIR"] = os.path.realpath(root)
         from keras_vaegan.app.desk import Desk
         from keras_vaegan.app.limits import UPLOAD_BYTES
-        from keras_vaegan.app.page import CSS, build_page, make_theme
+        from keras_vaegan.app.page import CSS, JS, build_page, make_theme
 
         desk = Desk(networks, Path(os.environ["GRADIO_TEMP_DIR"]))
         page = build_page(desk)
         try:
             _, address, _ = page.launch(
                 server_name=host, server_port=port, theme=make_theme(), css_paths=CSS,
+                js=JS.read_text(),
                 max_file_size=UPLOAD_BYTES, share=False, run_history=False, footer_links=[],
                 ssr_mode=False, mcp_server=False, pwa=False, enable_monitoring=False,
                 prevent_thread_lock=True, quiet=True,

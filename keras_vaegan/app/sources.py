@@ -16,7 +16,8 @@ from keras_vaegan.app.limits import (
     check_voxels,
     unpack_zip,
 )
-from keras_vaegan.data.dicom import is_dicom_file, list_series, read_numbers
+from keras_vaegan.data.dicom_file import is_dicom_file, read_numbers
+from keras_vaegan.data.dicom_series import list_series
 from keras_vaegan.data.image import read_image
 from keras_vaegan.data.volume_files import StoredVolume, is_nifti_name, read_volume
 from keras_vaegan.errors import InputError

@@ -35,7 +35,7 @@ def test_uploads_are_limited(tmp_path, monkeypatch):
     path.write_bytes(b"12345")
     check_upload(path)
     monkeypatch.setattr(limits, "UPLOAD_BYTES", 4)
-    with pytest.raises(InputError, match=r"a\.png has 0 MB: expected at most"):
+    with pytest.raises(InputError, match=r"a\.png has 1 MB: expected at most 0 MB"):
         check_upload(path)
     with pytest.raises(InputError, match="did not arrive whole"):
         check_upload(tmp_path / "gone.png")

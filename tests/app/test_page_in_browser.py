@@ -145,12 +145,37 @@ def test_wrong_files_are_told_of_in_a_line(open_page, inputs, tmp_path):
     message.wait_for()
     assert "words.txt is not an image" in message.inner_text()
     assert "Traceback" not in page.content() and str(tmp_path.anchor + "tmp") not in page.content()
+    load(page, inputs / "plain.png")
+    assert message.count() == 0
+
+
+def test_what_is_too_large_is_not_sent(open_page, inputs, tmp_path):
+    page = open_page()
+    load(page, inputs / "plain.png")
+    sent = []
+    page.on("request", lambda request: sent.append(request.url))
     large = tmp_path / "large.png"
     large.write_bytes(bytes(1_100_000))
+    message = page.locator("#messages .error")
     page.locator("#upload input[type=file]").set_input_files(large)
-    page.get_by_text("exceed the maximum allowed size").first.wait_for()
-    load(page, inputs / "plain.png")
-    assert page.locator("#messages .error").count() == 0
+    message.wait_for()
+    assert message.inner_text() == (
+        "large.png has 2 MB: expected at most 1 MB here; use the command `translate` for it"
+    )
+    assert "plain.png" in page.locator("#loaded").inner_text()
+    load(page, inputs / "deep.png")
+    assert message.count() == 0
+    dropped = page.evaluate_handle(
+        """() => {
+            const held = new DataTransfer();
+            held.items.add(new File([new Uint8Array(1_100_000)], "dropped.nii"));
+            return held;
+        }"""
+    )
+    page.dispatch_event("#upload button", "drop", {"dataTransfer": dropped})
+    message.wait_for()
+    assert message.inner_text().startswith("dropped.nii has 2 MB")
+    assert sum("/upload?" in url for url in sent) == 1 and page.locator(".toast-body").count() == 0
 
 
 def test_a_session_that_ends_leaves_nothing(open_page, inputs, root):
