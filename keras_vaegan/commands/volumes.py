@@ -19,7 +19,7 @@ def plan_volumes(source: Path, destination: Path) -> list[tuple[Path, Path]] | N
     Raises:
         InputError: an output that is no place for a volume, or for images.
     """
-    from keras_vaegan.data.dicom import is_dicom_folder
+    from keras_vaegan.data.dicom_series import is_dicom_folder
     from keras_vaegan.data.volume_files import find_volumes, is_nifti_name, plan_output
 
     volumes = find_volumes(source)
@@ -62,7 +62,7 @@ def refuse_with_images(given: dict[str, Any]) -> None:
 
 def _check_images(source: Path) -> None:
     """Refuse an input that holds neither volumes nor images."""
-    from keras_vaegan.data.dicom import is_dicom_file
+    from keras_vaegan.data.dicom_file import is_dicom_file
     from keras_vaegan.data.image import select_images
 
     if not source.exists():

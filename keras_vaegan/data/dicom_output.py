@@ -13,7 +13,8 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, 
 from pydicom.valuerep import format_number_as_ds
 
 from keras_vaegan import __version__
-from keras_vaegan.data.dicom import build_affine, quiet_pydicom, read_numbers, read_slice
+from keras_vaegan.data.dicom_file import quiet_pydicom, read_numbers
+from keras_vaegan.data.dicom_geometry import build_affine, read_slice
 from keras_vaegan.data.volume import Volume, measure_grid_distance
 from keras_vaegan.files import atomic_folder, check_new_folder
 

@@ -81,7 +81,7 @@ def find_volumes(path: Path) -> list[Path] | None:
         path: NIfTI file, folder of NIfTI files, or folder of DICOM series. A folder of DICOM files
             that also holds PNG images or the like is one of images.
     """
-    from keras_vaegan.data.dicom import is_dicom_folder
+    from keras_vaegan.data.dicom_series import is_dicom_folder
 
     if not path.is_dir():
         return [path] if is_nifti_name(path) and path.exists() else None
@@ -101,7 +101,7 @@ def read_volume(path: Path, series: str | None = None) -> StoredVolume:
     Raises:
         InputError: it cannot be read whole, or is smaller than 16 voxels in its largest planes.
     """
-    from keras_vaegan.data.dicom import read_series
+    from keras_vaegan.data.dicom_series import read_series
 
     if path.is_dir():
         read = read_series(path, series)

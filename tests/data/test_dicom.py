@@ -13,9 +13,9 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
-from keras_vaegan.data import dicom, dicom_output
-from keras_vaegan.data.dicom import is_dicom_folder, read_series
+from keras_vaegan.data import dicom_output, dicom_series
 from keras_vaegan.data.dicom_output import write_series
+from keras_vaegan.data.dicom_series import is_dicom_folder, read_series
 from keras_vaegan.data.volume import Volume
 from keras_vaegan.errors import InputError
 
@@ -440,9 +440,11 @@ def test_folders_without_a_series_are_refused(tmp_path):
 
 
 def test_plugins_are_named():
-    assert dicom._name_plugin("JPEG-LS Lossless Image Compression").endswith("libjpeg")
-    assert dicom._name_plugin("High-Throughput JPEG 2000 Image Compression").endswith("openjpeg")
-    assert dicom._name_plugin("RLE Lossless").endswith("rle")
+    assert dicom_series._name_plugin("JPEG-LS Lossless Image Compression").endswith("libjpeg")
+    assert dicom_series._name_plugin("High-Throughput JPEG 2000 Image Compression").endswith(
+        "openjpeg"
+    )
+    assert dicom_series._name_plugin("RLE Lossless").endswith("rle")
 
 
 def test_an_anonymous_series_names_nobody(tmp_path):

@@ -19,7 +19,7 @@ from pydicom.uid import (
 )
 
 SUFFIX = ""
-READER = "keras_vaegan.data.dicom"
+READER = "keras_vaegan.data.dicom_series"
 
 
 def list_cases() -> dict[str, Callable[[Path], None]]:
@@ -51,7 +51,7 @@ def list_cases() -> dict[str, Callable[[Path], None]]:
 
 def read(path: Path) -> None:
     """What every command that takes a series does."""
-    from keras_vaegan.data.dicom import read_series
+    from keras_vaegan.data.dicom_series import read_series
 
     read_series(path)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_vaegan.data.brats import GRID_TOLERANCE_MM
-from keras_vaegan.data.dicom import is_dicom_folder
+from keras_vaegan.data.dicom_series import is_dicom_folder
 from keras_vaegan.data.folders import TEST_FOLDERS, find_image_root, spread
 from keras_vaegan.data.nifti import SUFFIXES, list_nifti_files
 from keras_vaegan.data.volume import Volume, measure_grid_distance, to_canonical
