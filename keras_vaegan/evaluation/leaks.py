@@ -1,4 +1,4 @@
-"""Test images that a network may have seen in training are left out of its evaluation."""
+"""Test images that a network may have seen in training: found, and left out of its evaluation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 from keras_vaegan.data.folders import TRAIN_FOLDERS, find_pairs
 from keras_vaegan.data.image import select_images
 from keras_vaegan.errors import InputError
-from keras_vaegan.evaluation.audit import find_leaks
+from keras_vaegan.evaluation.inspection import InspectedImage, inspect_files, stack_pictures
+from keras_vaegan.evaluation.near_duplicates import STRICT, Match, find_similar
 
 EXAMPLES = 3
 
@@ -58,6 +59,49 @@ def leave_out_leaks(
         if leaking:
             _tell(name, report[name], keep)
     return kept, report
+
+
+def find_leaks(train: list[Path], test: list[Path]) -> dict[Path, Path]:
+    """Find test images that are one of the training images.
+
+    Args:
+        train: Files that were trained on.
+        test: Files to test on.
+
+    Returns:
+        Test file -> the training file that it equals, by bytes or in what it shows (above the
+        strict threshold of `near_duplicates`), in the order of `test`. Unreadable files match by
+        their bytes alone.
+    """
+    if not train or not test:
+        return {}
+    images = inspect_files([*train, *test], "comparing with the training images", all_of_it=False)
+    matches = match_training_images(images[: len(train)], images[len(train) :])
+    return {one.path: other.path for one, other, _ in matches}
+
+
+def match_training_images(
+    train: list[InspectedImage], tests: list[InspectedImage]
+) -> list[tuple[InspectedImage, InspectedImage, Match | None]]:
+    """Match test images with the training images that they are.
+
+    Returns:
+        (test image, training image, how they match: None for the same bytes) each, in the order of
+        `tests`; images without a match are left out.
+    """
+    by_digest = {image.digest: image for image in reversed(train)}
+    shown = [image for image in train if image.picture.size]
+    others = [image for image in tests if image.picture.size and image.digest not in by_digest]
+    best: dict[int, Match] = {}
+    for match in find_similar(stack_pictures(others), stack_pictures(shown), STRICT):
+        best.setdefault(id(others[match.first]), match)
+    matches: list[tuple[InspectedImage, InspectedImage, Match | None]] = []
+    for image in tests:
+        if image.digest in by_digest:
+            matches.append((image, by_digest[image.digest], None))
+        elif id(image) in best:
+            matches.append((image, shown[best[id(image)].second], best[id(image)]))
+    return matches
 
 
 def _name(path: Path) -> str:

@@ -9,8 +9,9 @@ import pytest
 
 from keras_vaegan.data.image import read_image, to_channels, write_image
 from keras_vaegan.errors import InputError
-from keras_vaegan.evaluation.audit import audit_images, find_leaks
+from keras_vaegan.evaluation.audit import audit_images
 from keras_vaegan.evaluation.audit_sheet import CAPTION, TILE, draw_contact_sheet
+from keras_vaegan.evaluation.leaks import find_leaks
 from keras_vaegan.evaluation.near_duplicates import (
     NEAR,
     Match,
