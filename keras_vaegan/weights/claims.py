@@ -1,7 +1,8 @@
-"""What a network's config asks for at least, to be compared with what its file holds.
+"""The kernels that a network's config asks for, to be compared with what its file holds.
 
 Building a network takes the memory and the time that its config asks for, and a config of a few
-bytes can ask for anything. So the kernels that it names are counted first.
+bytes can ask for anything. So its kernels are counted first, as `models/` builds them: nearly all
+values of a network lie in them.
 """
 
 from __future__ import annotations
@@ -46,32 +47,39 @@ def check_claim(path: str | Path, network: NetworkConfig, layers: int, weights: 
 
 def is_plausible(network: NetworkConfig, layers: int, weights: int) -> bool:
     """Whether a network may be that of a file with so many layers and values."""
-    kernels, least = count_least(network)
+    kernels, values = count_kernels(network)
     return (
         kernels <= min(MAX_KERNELS, 2 * layers + FREE_KERNELS)
-        and least <= 2 * weights + FREE_WEIGHTS
+        and values <= 2 * weights + FREE_WEIGHTS
     )
 
 
-def count_least(network: NetworkConfig) -> tuple[int, int]:
-    """(kernels, values in them) that a network has at least; both are most of what it has."""
+def count_kernels(network: NetworkConfig) -> tuple[int, int]:
+    """(kernels, values in them) of a network, which is not built; biases and norms aside."""
     kernels = _LISTS[type(network)](network)
     return sum(count for count, _ in kernels), sum(count * size for count, size in kernels)
 
 
 def _list_vae_unet(c: VAEUNetConfig) -> list[tuple[int, int]]:
-    """(how many, values in each): up and down, blocks on both sides, the latent."""
-    features = (c.channels, *c.filters)
+    """(how many, values in each): both ends, blocks on both sides, down and up, the latent."""
     sides = [k * k for k in c.kernel_sizes]
-    levels = zip(sides, pairwise(features), c.num_residual_blocks, strict=True)
-    kernels = [
-        item
-        for side, (given, taken), blocks in levels
-        for item in ((2, side * given * taken), (4 * blocks, side * taken * taken))
-    ]
-    positions, last = (c.image_size // c.stride) ** 2, c.filters[-1]
-    dense = (3, positions * last * c.latent_channels)
-    return [*kernels, dense if c.latent == "dense" else (2, last * c.latent_channels)]
+    kernels = [(2, sides[0] * c.channels * c.filters[0])]
+    for side, width, blocks in zip(sides, c.filters, c.num_residual_blocks, strict=True):
+        kernels.append((4 * blocks, side * width * width))
+    for (side, fine), (side_below, coarse) in pairwise(zip(sides, c.filters, strict=True)):
+        kernels.append((1, side_below * fine * coarse))
+        if c.upsampling == "transpose":
+            kernels.append((1, 16 * coarse * fine))
+        else:  # fewer features before the resize
+            kernels += [(int(coarse > fine), coarse * fine), (1, side * min(coarse, fine) * fine)]
+    merged = c.filters[-1 - c.skip_levels : -1]
+    kernels += [(1, 2 * width * width) for width in merged]
+    positions, last, size = (c.image_size // c.stride) ** 2, c.filters[-1], c.latent_channels
+    if c.latent == "dense":
+        kernels += [(2, positions * last * size), (1, positions * size * size)]
+    else:
+        kernels.append((2, last * size))
+    return [*kernels, (1, 9 * size * last)]
 
 
 def _list_discriminator(c: DiscriminatorConfig) -> list[tuple[int, int]]:
@@ -111,12 +119,16 @@ def _list_rrdbnet(c: RRDBNetConfig) -> list[tuple[int, int]]:
 
 
 def _list_modality_unet(c: ModalityUNetConfig) -> list[tuple[int, int]]:
-    """(how many, values in each): two convolutions a level and side, the dense latent."""
-    steps = pairwise((c.channels, *c.filters))
+    """(how many, values in each): down, up, the dense latent, the output."""
+    below = (*c.filters[1:], c.filters[-1])
     return [
-        *((1, 9 * given * taken) for given, taken in steps),
-        *((2, 9 * width * width) for width in c.filters),
+        *((1, 9 * given * taken) for given, taken in pairwise((c.channels, *c.filters))),
+        *((1, 9 * width * width) for width in c.filters),
+        *((1, 4 * given * taken) for given, taken in zip(below, c.filters, strict=True)),
+        *((1, 9 * 2 * width * width) for width in c.filters),
+        *((1, 9 * width * width) for width in c.filters),
         (3, (c.image_size // c.stride) ** 2 * c.filters[-1] * c.latent_channels),
+        (1, c.filters[0]),
     ]
 
 

@@ -6,17 +6,13 @@ All of them, a thousand and more, are tried by `benchmarks/fuzz_readers.py`.
 from __future__ import annotations
 
 import importlib.util
-import json
-import math
 import resource
 import time
 from pathlib import Path
 
 import pytest
 
-from keras_vaegan.config.base import config_from_dict
 from keras_vaegan.errors import InputError
-from keras_vaegan.weights.claims import count_least
 
 FOLDER = Path(__file__).parent
 SECONDS, BYTES = 5, 2**30
@@ -91,17 +87,3 @@ def test_crafted_files_are_refused_at_once(tmp_path, kind):
 def read_peak():
     """The most bytes that this process has held."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-@pytest.mark.parametrize("network", json.loads((FOLDER / "shapes.json").read_text()))
-def test_the_least_that_a_config_asks_for_is_most_of_what_it_has(network):
-    config = config_from_dict(load_module("config_files").CONFIGS[network])
-    layers = json.loads((FOLDER / "shapes.json").read_text())[network].values()
-    whole = sum(math.prod(shape) for weights in layers for shape in weights.values())
-    kernels, least = count_least(config)
-    assert least <= whole < 3 * least
-    assert (
-        kernels
-        <= sum(any("kernel" in name for name in weights) for weights in layers)
-        < 2 * kernels
-    )

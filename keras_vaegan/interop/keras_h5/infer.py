@@ -22,7 +22,7 @@ from keras_vaegan.config.base import config_to_dict
 from keras_vaegan.config.networks import DiscriminatorConfig, VAEUNetConfig
 from keras_vaegan.errors import InputError
 from keras_vaegan.models.build import build_model
-from keras_vaegan.weights.claims import MAX_KERNELS, count_least, is_plausible
+from keras_vaegan.weights.claims import MAX_KERNELS, count_kernels, is_plausible
 from keras_vaegan.weights.leaves import Leaf, file_leaves, list_differences, model_leaves
 from keras_vaegan.weights.weight_file import WeightFile
 
@@ -98,7 +98,7 @@ def infer_config(file: WeightFile, assume: Mapping[str, object] | None = None) -
     fit = [config for config in configs if config and is_plausible(config, len(leaves), weights)]
     candidates = sorted(fit, key=lambda config: len(config.filters))[:MAX_CANDIDATES]
     # Comparing means building: less the more kernels they have, but one in any case.
-    costs = accumulate(count_least(config)[0] for config in candidates)
+    costs = accumulate(count_kernels(config)[0] for config in candidates)
     affordable = max(1, sum(cost <= MAX_KERNELS for cost in costs))
     for candidate in candidates[:affordable] or (EXAMPLES if leaves else ()):
         difference = _find_difference(leaves, candidate)
