@@ -185,7 +185,7 @@ class Desk:
             title=f"{source.path.name}: {source.describe()}",
             error=error,
             warnings=answer.warnings if answer else (),
-            notes=(source.stored.notes if source.stored else ()) + (answer.notes if answer else ()),
+            notes=_list_notes(source, answer),
             slices=views.count,
             index=index,
             source=files["source"],
@@ -226,6 +226,12 @@ class Desk:
             session.close()
             return Screen(error=STOPPED)
         return self.show(key, error=error)
+
+
+def _list_notes(source: Source, answer: Answer | None) -> tuple[str, ...]:
+    """What may be told of an input and of its translation."""
+    told = source.stored.notes if source.stored else ()
+    return (*source.notes, *told, *(answer.notes if answer else ()))
 
 
 def _list_files(answer: Answer | None) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ VOLUME_VOXELS = 512**3
 ZIP_FILES = 4096
 ZIP_BYTES = 2**30  # unpacked
 ZIP_LIST_BYTES = 2**22  # of the list of files at its end
+NAME_LETTERS = 60  # of a file in it, from the end; folders take 255 bytes, a letter at most 4
 _PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others cannot be unpacked by pieces
 _DAMAGED = (
     zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError,
@@ -107,7 +108,7 @@ def check_nifti_size(path: Path) -> None:
 def unpack_zip(path: Path, folder: Path) -> None:
     """Unpack a zip file's files into one folder, in no subfolders, with a number before each name.
 
-    Folders, hidden files and DICOMDIR are left out.
+    Folders, hidden files and DICOMDIR are left out. Names lose signs that a line cannot show.
 
     Args:
         path: The zip file.
@@ -123,7 +124,7 @@ def unpack_zip(path: Path, folder: Path) -> None:
             members = _choose_members(path, archive.infolist())
             folder.mkdir(parents=True)
             for number, member in enumerate(members):
-                name = PurePosixPath(member.filename).name[-80:]
+                name = re.sub(r"[^\w.+-]", "_", PurePosixPath(member.filename).name[-NAME_LETTERS:])
                 with (
                     archive.open(member) as source,
                     (folder / f"{number:04d}-{name}").open("wb") as sink,
@@ -177,7 +178,8 @@ def _choose_members(path: Path, members: list[zipfile.ZipInfo]) -> list[zipfile.
 
 def _is_aside(place: PurePosixPath) -> bool:
     """Whether a file is no slice for sure."""
-    return place.name.startswith(".") or place.name == "DICOMDIR" or "__MACOSX" in place.parts
+    hidden = place.name.startswith(".") or "__MACOSX" in place.parts
+    return hidden or place.name.upper() == "DICOMDIR"
 
 
 def _refuse_many(path: Path) -> InputError:

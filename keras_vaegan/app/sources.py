@@ -23,14 +23,27 @@ from keras_vaegan.data.volume_files import StoredVolume, is_nifti_name, read_vol
 from keras_vaegan.errors import InputError
 
 DOMAINS = {"MR": "mri", "CT": "ct"}
+MOST_TRIED = 3  # series of a zip
 
 
 @dataclass(frozen=True)
 class Series:
-    """A DICOM series of a zip: what to call it, and its shape (columns, rows, slices)."""
+    """A DICOM series of a zip.
+
+    Attributes:
+        label: What to call it.
+        shape: (columns, rows, slices).
+        placed: Whether its images lie in space: slices do, reports in pictures do not.
+    """
 
     label: str
     shape: tuple[int, int, int]
+    placed: bool
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """Larger of what is rather wanted."""
+        return self.placed, self.shape[2]
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,7 @@ class Source:
         series: All series of a zip, by SeriesInstanceUID.
         chosen: The one that was read.
         domain: "mri" or "ct" where the input tells.
+        notes: Which larger series of a zip cannot be used, and why.
     """
 
     path: Path
@@ -52,6 +66,7 @@ class Source:
     series: Mapping[str, Series] = field(default_factory=dict)
     chosen: str = ""
     domain: str | None = None
+    notes: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """Kind and size, in one phrase."""
@@ -72,7 +87,8 @@ def read_source(path: Path, series: str | None = None) -> Source:
 
     Args:
         path: The file. A zip is unpacked beside it, into a folder of its name.
-        series: SeriesInstanceUID of a zip of several; by default the one of most slices.
+        series: SeriesInstanceUID of a zip of several; by default the one of most slices that can be
+            read.
 
     Raises:
         InputError: too large, damaged, or of no kind that is known.
@@ -98,13 +114,31 @@ def _read_zip(path: Path, uid: str | None) -> Source:
     if not folder.is_dir():
         unpack_zip(path, folder)
     series = {name: _describe_series(path, found) for name, found in list_series(folder).items()}
-    uid = uid or max(series, key=lambda name: series[name].shape[2])
-    if uid not in series:
+    if uid is not None and uid not in series:
         raise InputError(f"no series {uid} in {path.name}: expected one of it; choose it again")
-    check_voxels(path.name, series[uid].shape)
-    stored = read_volume(folder, uid)
+    ranked = sorted(series, key=lambda name: series[name].rank, reverse=True)
+    names = ranked[:MOST_TRIED] if uid is None else [uid]
+    uid, stored, notes = _read_first(path, folder, series, names)
     domain = DOMAINS.get(stored.modality)
-    return Source(path, stored=stored, series=series, chosen=uid, domain=domain)
+    return Source(path, None, stored, series, uid, domain, notes)
+
+
+def _read_first(
+    path: Path, folder: Path, series: Mapping[str, Series], names: list[str]
+) -> tuple[str, StoredVolume, tuple[str, ...]]:
+    """The first series that can be read, and what is wrong with those before it."""
+    errors: list[InputError] = []
+    for uid in names:
+        try:
+            check_voxels(path.name, series[uid].shape)
+            stored = read_volume(folder, uid)
+        except InputError as error:
+            errors.append(error)
+            continue
+        told = zip(names, errors, strict=False)
+        notes = tuple(f"Not taken: {series[name].label}: {error}" for name, error in told)
+        return uid, stored, tuple(note.replace(f"{path.parent}/", "") for note in notes)
+    raise errors[0]
 
 
 def _describe_series(path: Path, headers: list[Any]) -> Series:
@@ -114,8 +148,10 @@ def _describe_series(path: Path, headers: list[Any]) -> Series:
         for name in ("Columns", "Rows")
     )
     modality, title = (_read_text(headers[0], n) for n in ("Modality", "SeriesDescription"))
-    label = f"{modality or '?'} · {title or 'no name'} · {len(headers)} slices"
-    return Series(label, (columns, rows, len(headers)))
+    count = f"{len(headers)} slice{'s' * (len(headers) != 1)}"
+    label = f"{modality or '?'} · {title or 'no name'} · {count}"
+    placed = all("ImagePositionPatient" in header for header in headers)
+    return Series(label, (columns, rows, len(headers)), placed)
 
 
 def _read_text(header: Any, name: str) -> str:
