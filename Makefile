@@ -6,6 +6,9 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 PHANTOM := datasets/phantom
 RUN := runs/demo
 
+# pip compiles nothing here; what is imported is compiled once, by the first program that needs it.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test coverage lint docs clean
 .DELETE_ON_ERROR:
 
