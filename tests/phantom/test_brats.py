@@ -15,7 +15,7 @@ from keras_vaegan.phantom.brats import (
     write_phantom_cases,
 )
 from keras_vaegan.phantom.heads import Tissue
-from keras_vaegan.systems.modality.evaluation import fit_copy
+from keras_vaegan.systems.modality.figures import fit_copy
 
 SIZE = 40
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +25,6 @@ from keras_vaegan.systems.modality.cases import (
     to_unit,
 )
 from keras_vaegan.systems.modality.config import ModalityConfig
-from keras_vaegan.systems.modality.evaluation import read_parts
 from keras_vaegan.systems.modality.slices import (
     cut_window,
     encode_inputs,
@@ -199,6 +199,26 @@ def read_split(out: Path, folders: dict[str, Path]) -> dict[str, list[str]]:
             "cases; check --data"
         )
     return split
+
+
+def read_parts(path: Path) -> dict[str, list[str]]:
+    """Names of cases by part, as a run's split.json has them.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    try:
+        split = json.loads(path.read_text())
+        return {
+            "train": list(split["train"]),
+            "validation": list(split["validation"]),
+            "test": list(split.get("test", ())),
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is unreadable: expected the run's split; without it nobody knows which "
+            "cases it has seen"
+        ) from error
 
 
 def _make_plateau(config: ModalityConfig) -> PlateauRate | None:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from keras_vaegan.evaluation.report.page import render_page
-from keras_vaegan.systems.modality.evaluation import (
-    cut_slice,
-    evaluate_synthesis,
-    summarise_cases,
-)
+from keras_vaegan.systems.modality.figures import evaluate_synthesis, summarise_cases
+from keras_vaegan.systems.modality.pictures import cut_slice
 from keras_vaegan.systems.modality.report import TargetPart, describe_synthesis
 
 

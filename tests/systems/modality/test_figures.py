@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from keras_vaegan.systems.modality.evaluation import (
+from keras_vaegan.systems.modality.figures import (
     compare_volumes,
-    draw_case,
-    draw_synthesis_grid,
     evaluate_synthesis,
     fit_copy,
     summarise_cases,
 )
+from keras_vaegan.systems.modality.pictures import draw_case, draw_synthesis_grid
 
 SHAPE = (30, 34, 6)
 
