@@ -16,7 +16,7 @@ from keras_vaegan.data.folders import read_integers
 from keras_vaegan.data.image import find_limits, image_to_unit
 from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.burnt_in_text import count_letters
-from keras_vaegan.evaluation.domain import SIDE
+from keras_vaegan.evaluation.head_features import SIDE
 from keras_vaegan.evaluation.near_duplicates import describe_picture, find_frame_head
 from keras_vaegan.progress import show_progress
 

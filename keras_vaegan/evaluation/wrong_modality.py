@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_vaegan.evaluation.domain import describe_images
+from keras_vaegan.evaluation.head_features import describe_images
 from keras_vaegan.evaluation.inspection import InspectedImage
 from keras_vaegan.progress import show_progress
 
@@ -18,8 +18,7 @@ SUSPECT = 0.3  # probability of the other modality; 12 of 19 above it in the rea
 def find_wrong_modality(images: list[InspectedImage], copies: np.ndarray) -> dict[str, Any]:
     """Rank images by how probably they belong to the other modality.
 
-    Logistic regression on the features of `domain`, cross-validated: copies of an image never
-    judge it.
+    Logistic regression on `describe_images`, cross-validated: copies of an image never judge it.
 
     Args:
         images: Readable ones; blank ones are passed over. Their folders tell their modality.

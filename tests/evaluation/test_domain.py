@@ -10,11 +10,10 @@ from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.domain import (
     STATISTICS_FILE,
     DomainStatistics,
-    describe_images,
     read_statistics,
-    shrink_images,
     write_statistics,
 )
+from keras_vaegan.evaluation.head_features import describe_images, shrink_images
 from keras_vaegan.phantom.rendering import cut_head, render_ct, render_mri
 
 SIDE, TRAIN, TEST = 88, 40, 12
