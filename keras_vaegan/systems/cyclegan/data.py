@@ -15,18 +15,13 @@ from keras_vaegan.data.folders import TRAIN_FOLDERS, find_image_root, hold_back,
 from keras_vaegan.data.image import image_to_unit, list_images
 from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.alarms import Alarm
-from keras_vaegan.evaluation.domain import (
-    STATISTICS_FILE,
-    DomainStatistics,
-    shrink_images,
-    write_statistics,
-)
+from keras_vaegan.evaluation.domain import STATISTICS_FILE, DomainStatistics, write_statistics
+from keras_vaegan.evaluation.head_features import shrink_images
 from keras_vaegan.systems.cyclegan.config import CycleGANConfig
 from keras_vaegan.systems.cyclegan.evaluation import evaluate_translation
 from keras_vaegan.systems.cyclegan.images import UnpairedSampler, load_images
 from keras_vaegan.systems.cyclegan.prepared import SUFFIX, read_prepared
-from keras_vaegan.systems.cyclegan.report import draw_grid
-from keras_vaegan.systems.cyclegan.two_way import TwoWay
+from keras_vaegan.systems.cyclegan.two_way import TwoWay, draw_grid
 from keras_vaegan.systems.system import TrainingData, Validation
 from keras_vaegan.training.data_record import describe_files
 from keras_vaegan.training.device_store import DeviceStore

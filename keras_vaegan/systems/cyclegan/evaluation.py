@@ -16,7 +16,7 @@ from keras_vaegan.evaluation.realism import evaluate_realism
 from keras_vaegan.progress import show_progress
 from keras_vaegan.systems.cyclegan.config import OTHER
 from keras_vaegan.systems.cyclegan.side import Side
-from keras_vaegan.systems.cyclegan.two_way import TwoWay
+from keras_vaegan.systems.cyclegan.two_way import TwoWay, draw_grid
 from keras_vaegan.systems.system import Evaluation, EvaluationOptions
 
 FEWEST_IMAGES = 4
@@ -42,7 +42,7 @@ class TranslationResult:
 def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evaluation:
     """Evaluate both generators of a folder of weights on a test set; as `System.evaluate`."""
     from keras_vaegan.systems.cyclegan.images import load_test_sets
-    from keras_vaegan.systems.cyclegan.report import describe_result, draw_grid, list_figures
+    from keras_vaegan.systems.cyclegan.report import describe_result, list_figures
     from keras_vaegan.systems.cyclegan.translator import Translator
     from keras_vaegan.systems.cyclegan.volume_evaluation import evaluate_volume_run
 

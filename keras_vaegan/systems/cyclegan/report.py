@@ -1,4 +1,4 @@
-"""What is said of an evaluation of two generators: on the terminal, as a grid, in the report."""
+"""What is said of an evaluation of two generators: on the terminal and in the report."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_vaegan.data.folders import spread
 from keras_vaegan.evaluation.alarms import Alarm
 from keras_vaegan.evaluation.palette import NAMES
-from keras_vaegan.evaluation.pictures import draw_sample_grid
 from keras_vaegan.evaluation.report.content import (
     Content,
     Distribution,
@@ -24,13 +22,11 @@ from keras_vaegan.evaluation.report.content import (
 )
 from keras_vaegan.systems.cyclegan.config import OTHER
 from keras_vaegan.systems.cyclegan.paired import BASELINES
-from keras_vaegan.systems.cyclegan.two_way import TwoWay
 
 if TYPE_CHECKING:
     from keras_vaegan.systems.cyclegan.evaluation import TranslationResult
     from keras_vaegan.systems.cyclegan.translator import Translator
 
-GRID_ROWS = 3
 SAMPLES = 8  # drawn where a network has a latent and no error map was fitted
 ROUND = {"ct": "CT \u2192 MRI \u2192 CT", "mri": "MRI \u2192 CT \u2192 MRI"}
 # Published cycle figures by generator and domain of the image that comes back.
@@ -95,29 +91,6 @@ def _format_value(value: float | None) -> str:
 def _format_scores(scores: dict) -> str:
     """Mean PSNR and SSIM."""
     return f"{scores['psnr']['mean']:.2f} dB / {scores['ssim']['mean']:.3f}"
-
-
-def draw_grid(sets: TwoWay, rows: int = GRID_ROWS) -> np.ndarray:
-    """Draw `rows` images of each direction, spread evenly over the set.
-
-    Returns:
-        (H, W, 3) uint8 with the columns input, translation, truth (in a paired set), cycle and
-        the difference of input and cycle.
-    """
-    lines = []
-    for domain in ("mri", "ct"):
-        for index in spread(range(sets.count(domain)), rows):
-            part = {name: images[0] for name, images in sets.go_round(domain, [index]).items()}
-            line = [part["input"], part["translation"], part["cycle"]]
-            line.append(np.abs(part["input"] - part["cycle"]))
-            if sets.pairs:
-                truth = sets.find_truth(domain, index)
-                line.insert(2, np.zeros_like(part["input"]) if truth is None else truth)
-            lines.append(line)
-    titles = ["input", "translation", "cycle", "|input - cycle|"]
-    if sets.pairs:
-        titles.insert(2, "truth")
-    return draw_sample_grid(lines, titles)
 
 
 def describe_result(result: TranslationResult, translators: Mapping[str, Translator]) -> Content:

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from keras_vaegan.data.folders import spread
 from keras_vaegan.data.image import image_to_unit, round_to_levels
+from keras_vaegan.evaluation.pictures import draw_sample_grid
 from keras_vaegan.systems.cyclegan.config import OTHER
 
 HONEST_NOISE = 0.02
+GRID_ROWS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,3 +82,26 @@ class TwoWay:
         """The true counterpart of an image, (S, S, C), or None."""
         partner = self.find_partners(domain).get(index)
         return None if partner is None else self.read(OTHER[domain], [partner])[0]
+
+
+def draw_grid(sets: TwoWay, rows: int = GRID_ROWS) -> np.ndarray:
+    """Draw `rows` images of each direction, spread evenly over the set.
+
+    Returns:
+        (H, W, 3) uint8 with the columns input, translation, truth (in a paired set), cycle and
+        the difference of input and cycle.
+    """
+    lines = []
+    for domain in ("mri", "ct"):
+        for index in spread(range(sets.count(domain)), rows):
+            part = {name: images[0] for name, images in sets.go_round(domain, [index]).items()}
+            line = [part["input"], part["translation"], part["cycle"]]
+            line.append(np.abs(part["input"] - part["cycle"]))
+            if sets.pairs:
+                truth = sets.find_truth(domain, index)
+                line.insert(2, np.zeros_like(part["input"]) if truth is None else truth)
+            lines.append(line)
+    titles = ["input", "translation", "cycle", "|input - cycle|"]
+    if sets.pairs:
+        titles.insert(2, "truth")
+    return draw_sample_grid(lines, titles)

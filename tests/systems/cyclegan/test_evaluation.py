@@ -8,8 +8,8 @@ import pytest
 from keras_vaegan.evaluation.report.content import Distribution, Examples
 from keras_vaegan.systems.cyclegan.evaluation import evaluate_translation
 from keras_vaegan.systems.cyclegan.paired import Intensities
-from keras_vaegan.systems.cyclegan.report import describe_result, draw_grid, list_figures
-from keras_vaegan.systems.cyclegan.two_way import TwoWay
+from keras_vaegan.systems.cyclegan.report import describe_result, list_figures
+from keras_vaegan.systems.cyclegan.two_way import TwoWay, draw_grid
 
 
 def make_sets(count=8, size=32):
