@@ -1,7 +1,7 @@
 """Image metrics as published: NumPy arrays in [0, 1] in, numbers out.
 
-Images are (N, H, W) or (N, H, W, C), any real dtype, computed in float64. SSIM, AUC and F1 look
-at one channel, the mean over C, unless told to look at each.
+Images are (N, H, W) or (N, H, W, C), any real dtype, computed in float64. SSIM looks at one
+channel, the mean over C, unless told to look at each; AUC and F1 at whatever values they get.
 """
 
 from __future__ import annotations
@@ -157,17 +157,11 @@ def compute_bce(original: np.ndarray, reconstruction: np.ndarray) -> float:
     return -float(ratio.mean())
 
 
-def compute_f1(original: np.ndarray, reconstruction: np.ndarray) -> float | None:
-    """F1 over the pooled pixels: label x >= 0.5, prediction y >= 0.5.
-
-    Returns:
-        The score; None where neither image holds a positive pixel.
-    """
-    return find_f1(*count_hits(*map(to_gray, _as_pair(original, reconstruction))))
-
-
 def count_hits(original: np.ndarray, reconstruction: np.ndarray) -> tuple[int, int]:
-    """What F1 is made of: twice the true positives, and all positives of label and prediction."""
+    """What F1 is made of: twice the true positives, and all positives of label and prediction.
+
+    Pixels of any number of images are pooled: label x >= 0.5, prediction y >= 0.5.
+    """
     label, predicted = original >= LABEL_THRESHOLD, reconstruction >= LABEL_THRESHOLD
     positives = np.count_nonzero(label) + np.count_nonzero(predicted)
     return 2 * int(np.count_nonzero(label & predicted)), int(positives)
@@ -178,19 +172,11 @@ def find_f1(hits: float, positives: float) -> float | None:
     return hits / positives if positives else None
 
 
-def compute_auc_roc(original: np.ndarray, reconstruction: np.ndarray) -> float | None:
-    """Area under the ROC curve over the pooled pixels: label x >= 0.5, score y.
-
-    Scores are ranked on 65,536 levels (exact for 8- and 16-bit images); ties count one half.
-
-    Returns:
-        The area; None where one class is missing.
-    """
-    return find_area(count_levels(*map(to_gray, _as_pair(original, reconstruction))))
-
-
 def count_levels(original: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:
     """What the ROC curve is made of: how many pixels of each class score each level.
+
+    Pixels of any number of images are pooled: label x >= 0.5, score y, ranked on 65,536 levels
+    (exact for 8- and 16-bit images).
 
     Returns:
         (2, 65536) int64: negatives, positives.
@@ -203,23 +189,14 @@ def count_levels(original: np.ndarray, reconstruction: np.ndarray) -> np.ndarray
 
 
 def find_area(levels: np.ndarray) -> float | None:
-    """Area under the ROC curve of the sums of `count_levels`; None where one class is missing."""
+    """Area under the ROC curve of the sums of `count_levels`, in which ties count one half; None
+    where one class is missing."""
     negatives, positives = levels
     below = np.cumsum(negatives)
     total = float(below[-1]) * float(positives.sum())
     if not total:
         return None
     return float(np.dot(positives, below - 0.5 * negatives) / total)
-
-
-def compute_auc_roc_per_image(original: np.ndarray, reconstruction: np.ndarray) -> dict:
-    """Mean over images of `compute_auc_roc`.
-
-    Returns:
-        {"mean": float or None, "left_out": number of images that lack one class}.
-    """
-    pairs = zip(original, reconstruction, strict=True)
-    return average_areas([compute_auc_roc(x[None], y[None]) for x, y in pairs])
 
 
 def average_areas(areas: Sequence[float | None]) -> dict:

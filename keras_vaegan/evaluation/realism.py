@@ -77,17 +77,22 @@ def compute_c2st(generated: dict, real: dict, seed: int = 0) -> float | None:
     return float(roc_auc_score(labels, scores))
 
 
-def compute_mmd(first: np.ndarray, second: np.ndarray) -> float:
-    """Unbiased squared maximum mean discrepancy with the kernel (x.y / d + 1)^3.
+def compute_mmd(kernel: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
+    """Unbiased squared maximum mean discrepancy of two sets.
 
     Args:
-        first: (N, d) features, N >= 2.
-        second: (M, d) features, M >= 2.
+        kernel: (N, N) kernel matrix of all that there is.
+        first: Which rows are the one set, two or more.
+        second: Which are the other one.
 
-    Reference: Gretton et al. 2012; the kernel is that of Binkowski et al. 2018 (KID).
+    Reference: Gretton et al. 2012; with the kernel (x.y / d + 1)^3 that of Binkowski et al. 2018
+    (KID).
     """
-    places = np.split(np.arange(len(first) + len(second)), [len(first)])
-    return _compare_sets(polynomial_kernel(np.concatenate([first, second])), *places)
+    within = 0.0
+    for chosen in (first, second):
+        part = kernel[np.ix_(chosen, chosen)]
+        within += (part.sum() - np.trace(part)) / (len(part) * (len(part) - 1))
+    return float(within - 2 * kernel[np.ix_(first, second)].mean())
 
 
 def compute_realism_gap(
@@ -200,23 +205,14 @@ def _measure_gap(
     first, second = (2 * len(made) + np.flatnonzero(kept & half) for half in (halves, ~halves))
     if min(map(len, (generated, first, second))) < 2:
         return None
-    floor = _compare_sets(kernel, first, second)
+    floor = compute_mmd(kernel, first, second)
     gaps = []
     for half in (first, second):
-        span = _compare_sets(kernel, untranslated, half) - floor
+        span = compute_mmd(kernel, untranslated, half) - floor
         if span <= SMALLEST_SPAN:
             return None
-        gaps.append((_compare_sets(kernel, generated, half) - floor) / span)
+        gaps.append((compute_mmd(kernel, generated, half) - floor) / span)
     return float(np.mean(gaps))
-
-
-def _compare_sets(kernel: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
-    """Unbiased squared MMD of two sets of rows of a kernel matrix."""
-    within = 0.0
-    for chosen in (first, second):
-        part = kernel[np.ix_(chosen, chosen)]
-        within += (part.sum() - np.trace(part)) / (len(part) * (len(part) - 1))
-    return float(within - 2 * kernel[np.ix_(first, second)].mean())
 
 
 def _find_interval(value: float, rest: Sequence[float | None]) -> list[float] | None:

@@ -19,7 +19,6 @@ from keras_vaegan.systems.portable import PortableGraph
 from keras_vaegan.systems.system import Exportable
 
 RECORD = "export.json"
-QUANTIZATIONS = ("float16", "int8", "int8_weights")
 # Of an ONNX file's results, as a share of their range: half an 8-bit step. Rounding alone makes
 # 1e-6 to 1e-3 of it.
 LARGEST_DIFFERENCE = 2e-3
@@ -74,7 +73,7 @@ def export_portable(
         out: New or empty folder.
         kind: "onnx": any size, preparation inside; or "litert": the network alone at one size,
             with its preparation in `export.json`.
-        quantize: Of LiteRT, one of `QUANTIZATIONS`.
+        quantize: Of LiteRT: "float16", "int8" or "int8_weights".
         data: Images, or cases, to compare and calibrate with; phantoms where not given.
         training_data: What the network was trained on, for the model card.
 

@@ -131,19 +131,6 @@ def load_network(
     return network
 
 
-def read_network_config(path: str | Path) -> NetworkConfig | None:
-    """The config of the network in a file, embedded or inferred, without building it.
-
-    Returns:
-        A network's config, or None for a full model of other code.
-
-    Raises:
-        InputError: no such file, or an architecture that cannot be told.
-    """
-    _, record, _ = _tell_record(read_weight_file(path))
-    return record.model if record else None
-
-
 def build_network(
     file: WeightFile,
     replacements: Mapping[str, str] | None = None,
