@@ -86,6 +86,23 @@ class Examples:
     note: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class ReportPart:
+    """What a system tells of one contrast, or of one folder's images, before it is laid out.
+
+    Attributes:
+        name: Such as "flair" or "testA".
+        rows: One dict a case or image, as per_image.csv has them.
+        shown: By rank, the pictures of one of them by name, each (H, W[, C]).
+        rows_shown: By rank, its row.
+    """
+
+    name: str
+    rows: Sequence[dict]
+    shown: Mapping[str, Mapping[str, np.ndarray]]
+    rows_shown: Mapping[str, Mapping]
+
+
 @dataclass(frozen=True)
 class Curves:
     """Quantities by training step.

@@ -103,24 +103,15 @@ def translate_volume(
     batches = [shown[i : i + size] for i in range(0, len(shown), size)]
     for places in progress(iter(batches), "translating", len(batches)):
         part = np.concatenate([read_unit(i, i + 1) for i in places])
-        # The last batch is filled up: every new size would be compiled anew.
-        fill = np.pad(np.arange(len(places)), (0, size - len(places)), mode="edge")
-        part, frame = part[fill], Placement(regions[places][fill], shape[1:])
-        squares = call_compiled(crop, part, frame, size=translator.data.image_size)
-        squares = np.repeat(squares, translator.data.channels, axis=-1)
-        mean, deviation = _run(translator, squares, samples, seed)
-        made, air, *deviations = (
-            restored[: len(places), ..., 0]
-            for restored in call_compiled(
-                restore, (mean, squares, *deviation), frame, size=translator.data.image_size
-            )
+        squares, made, air, *deviations = _translate_slices(
+            translator, part, Placement(regions[places], shape[1:]), samples, seed
         )
         empty = find_empty(made, air > 0.5, OTHER[domain])
         result[places] = to_stored(made, empty, OTHER[domain], translator.data)
         if spread is not None:
             spread[places] = np.where(empty, 0, deviations[0] * span)
-        differences.add(places, part[: len(places), ..., 0], made, air < 0.5)
-        kept.append(squares[: len(places)][::KEPT])
+        differences.add(places, part[..., 0], made, air < 0.5)
+        kept.append(squares[::KEPT])
     stored = None if spread is None else slices.restore(spread)
     return VolumeTranslation(
         slices.restore(result), stored, differences.summarise(), np.concatenate(kept)
@@ -220,6 +211,31 @@ def restore(squares: tuple, placement: Placement, *, size: int) -> tuple:
     )
     head = placement.restore(1.0 - find_background(inputs))
     return (placement.restore(generated), 1.0 - head, *map(placement.restore, others))
+
+
+def _translate_slices(
+    translator: Translator, part: np.ndarray, frame: Placement, samples: int, seed: int
+) -> tuple[np.ndarray, ...]:
+    """Translate at most a batch of slices.
+
+    Args:
+        translator, samples, seed: As `translate_volume`.
+        part: (n, H, W, 1) in [0, 1].
+        frame: Where the network's squares lie in them.
+
+    Returns:
+        What the network saw (n, S, S, C), the translation, the share of air and, with samples or
+        an error map, the deviation (n, H, W) each.
+    """
+    count, side = len(part), translator.data.image_size
+    # The last batch is filled up: every new size would be compiled anew.
+    fill = np.pad(np.arange(count), (0, translator.batch_size - count), mode="edge")
+    frame = Placement(frame.regions[fill], frame.shape)
+    squares = call_compiled(crop, part[fill], frame, size=side)
+    squares = np.repeat(squares, translator.data.channels, axis=-1)
+    mean, deviation = _run(translator, squares, samples, seed)
+    restored = call_compiled(restore, (mean, squares, *deviation), frame, size=side)
+    return squares[:count], *(values[:count, ..., 0] for values in restored)
 
 
 def _run(translator: Translator, squares: np.ndarray, samples: int, seed: int) -> tuple:

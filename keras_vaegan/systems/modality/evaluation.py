@@ -12,12 +12,12 @@ from keras_vaegan.data.brats import Scan, find_cases, read_case, read_tumour
 from keras_vaegan.data.folders import spread
 from keras_vaegan.data.intensity import IntensityRange
 from keras_vaegan.errors import InputError
-from keras_vaegan.evaluation.report.content import choose_examples
+from keras_vaegan.evaluation.report.content import ReportPart, choose_examples
 from keras_vaegan.progress import show_progress
 from keras_vaegan.systems.modality.data import read_parts
 from keras_vaegan.systems.modality.figures import evaluate_synthesis, summarise_cases
 from keras_vaegan.systems.modality.pictures import cut_slice, draw_case, draw_synthesis_grid
-from keras_vaegan.systems.modality.report import TargetPart, describe_synthesis
+from keras_vaegan.systems.modality.report import describe_synthesis
 from keras_vaegan.systems.modality.slices import list_inputs, list_targets
 from keras_vaegan.systems.modality.synthesizer import Synthesizer
 from keras_vaegan.systems.system import Evaluation, EvaluationOptions
@@ -70,7 +70,7 @@ def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evalu
 
 def evaluate_target(
     synthesizer: Synthesizer, folders: Sequence[Path], target: str
-) -> tuple[TargetPart, list]:
+) -> tuple[ReportPart, list]:
     """One contrast of every case.
 
     Of each case a slice of bytes is held until the best, median and worst are known.
@@ -89,7 +89,7 @@ def evaluate_target(
         print_case(row)
     chosen = choose_examples([row["brain_psnr"] for row in rows])
     pictures = {rank: slices[index] for rank, index in chosen.items()}
-    return TargetPart(target, rows, pictures, {k: rows[i] for k, i in chosen.items()}), lines
+    return ReportPart(target, rows, pictures, {k: rows[i] for k, i in chosen.items()}), lines
 
 
 def find_held_out_cases(weights: Path, data: Path) -> list[Path]:

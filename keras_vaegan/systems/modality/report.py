@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from keras_vaegan.evaluation.report.content import (
     Distribution,
     Example,
     Examples,
+    ReportPart,
     Table,
     Tile,
     format_mean,
@@ -30,33 +30,17 @@ PUBLISHED = {
 _UNITS = {"psnr": " dB", "ssim": ""}
 
 
-@dataclass(frozen=True, eq=False)
-class TargetPart:
-    """What is shown of one contrast.
-
-    Attributes:
-        target: Its name, such as "flair".
-        rows: One dict a case, as per_image.csv has them.
-        shown: By rank, a slice of a case: its inputs, "synthetic" and "real", each (H, W) uint8.
-        rows_shown: By rank, the row of that case.
-    """
-
-    target: str
-    rows: Sequence[dict]
-    shown: Mapping[str, Mapping[str, np.ndarray]]
-    rows_shown: Mapping[str, Mapping]
-
-
-def describe_synthesis(metrics: Mapping, parts: Sequence[TargetPart]) -> Content:
+def describe_synthesis(metrics: Mapping, parts: Sequence[ReportPart]) -> Content:
     """Turn an evaluation of synthetic contrasts into a report.
 
     Args:
         metrics: As metrics.json holds them: "n_cases", "brain" and "whole".
-        parts: One a contrast of `metrics["brain"]`.
+        parts: One a contrast of `metrics["brain"]`; it shows slices of cases: the inputs,
+            "synthetic" and "real", each (H, W) uint8.
     """
     count = metrics["n_cases"]
     cases = f"{count} case{'s' if count != 1 else ''}"
-    names = ", ".join(name_series(part.target) for part in parts)
+    names = ", ".join(name_series(part.name) for part in parts)
     tiles = [_make_tile(part, measure) for part in parts for measure in _UNITS]
     tables = [
         Table(
@@ -71,7 +55,7 @@ def describe_synthesis(metrics: Mapping, parts: Sequence[TargetPart]) -> Content
             _list_rows(metrics["whole"]),
         ),
     ]  # fmt: skip
-    series = {name_series(p.target): [row["brain_psnr"] for row in p.rows] for p in parts}
+    series = {name_series(p.name): [row["brain_psnr"] for row in p.rows] for p in parts}
     spread = Distribution("PSNR in the brain of each case [dB]", series)
     examples = [_make_examples(part) for part in parts]
     facts = {"Cases": str(count), "Contrasts": names}
@@ -79,15 +63,15 @@ def describe_synthesis(metrics: Mapping, parts: Sequence[TargetPart]) -> Content
     return Content(title, facts, tiles, (), [tables[0], spread, *examples, tables[1]])
 
 
-def _make_tile(part: TargetPart, measure: str) -> Tile:
+def _make_tile(part: ReportPart, measure: str) -> Tile:
     """The mean in the brain, beside the best copy of an input in the same cases."""
     form, unit = FORMS[measure], _UNITS[measure]
     made, copy = (
         [row[f"{prefix}brain_{measure}"] for row in part.rows] for prefix in ("", "copy_")
     )
     return make_gain_tile(
-        f"{name_series(part.target)}: {measure.upper()} in the brain", made,
-        ("best copy of an input", copy), form, unit, PUBLISHED.get((part.target, measure), ""),
+        f"{name_series(part.name)}: {measure.upper()} in the brain", made,
+        ("best copy of an input", copy), form, unit, PUBLISHED.get((part.name, measure), ""),
     )  # fmt: skip
 
 
@@ -108,9 +92,9 @@ def _list_rows(targets: Mapping[str, Mapping]) -> list[list[str]]:
     return rows
 
 
-def _make_examples(part: TargetPart) -> Examples:
+def _make_examples(part: ReportPart) -> Examples:
     """Slices through the best, median and worst case."""
-    name = name_series(part.target)
+    name = name_series(part.name)
     shown = []
     for rank, slices in part.shown.items():
         units = {title: image_to_unit(picture) for title, picture in slices.items()}

@@ -17,11 +17,11 @@ from keras_vaegan.evaluation.leaks import leave_out_leaks
 from keras_vaegan.evaluation.metrics import summarise
 from keras_vaegan.evaluation.pictures import draw_sample_grid
 from keras_vaegan.evaluation.protocols import PairScores
-from keras_vaegan.evaluation.report.content import choose_examples
+from keras_vaegan.evaluation.report.content import ReportPart, choose_examples
 from keras_vaegan.progress import show_progress
 from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig
 from keras_vaegan.systems.super_resolution.degradation import enlarge_bicubic, shrink
-from keras_vaegan.systems.super_resolution.report import FolderPart, describe_enlargements
+from keras_vaegan.systems.super_resolution.report import describe_enlargements
 from keras_vaegan.systems.system import Evaluation, EvaluationOptions
 from keras_vaegan.training.run_folder import is_run, read_run_config
 
@@ -102,7 +102,7 @@ def evaluate_run(weights: Path, data: Path, options: EvaluationOptions) -> Evalu
             for rank, index in chosen.items()
         }
         rows_shown = {rank: found[index] for rank, index in chosen.items()}
-        parts.append(FolderPart(folder, found, shown, rows_shown))
+        parts.append(ReportPart(folder, found, shown, rows_shown))
     metrics = {
         "protocol": options.protocol,
         "scale": enhancer.scale,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from keras_vaegan.evaluation.report.content import (
     Distribution,
     Example,
     Examples,
+    ReportPart,
     Section,
     Table,
     Tile,
@@ -24,52 +24,35 @@ MEASURES = {"psnr": ("PSNR", "{:.2f}", " dB"), "ssim": ("SSIM", "{:.4f}", "")}
 _MODALITIES = {"testA": "CT", "testB": "MRI"}
 
 
-@dataclass(frozen=True, eq=False)
-class FolderPart:
-    """What is shown of one folder's images.
-
-    Attributes:
-        folder: Its name.
-        rows: One dict an image: "name" and the scores, as per_image.csv has them.
-        shown: By rank, the pictures of an image: "low", "bicubic", "network" and "truth", each
-            (H, W, C) in [0, 1].
-        rows_shown: By rank, the row of that image.
-    """
-
-    folder: str
-    rows: Sequence[Mapping]
-    shown: Mapping[str, Mapping[str, np.ndarray]]
-    rows_shown: Mapping[str, Mapping]
-
-
-def describe_enlargements(metrics: Mapping, parts: Sequence[FolderPart]) -> Content:
+def describe_enlargements(metrics: Mapping, parts: Sequence[ReportPart]) -> Content:
     """Turn an evaluation of enlargements into a report.
 
     Args:
         metrics: As metrics.json holds them: "scale", "downsample" and the "enlargement" of each
             folder.
-        parts: One a folder of `metrics["enlargement"]`.
+        parts: One a folder of `metrics["enlargement"]`; it shows "low", "bicubic", "network" and
+            "truth", each (H, W, C) in [0, 1].
     """
     scale, figures = metrics["scale"], metrics["enlargement"]
     counts = ", ".join(f"{part['n']} {_name(folder)}" for folder, part in figures.items())
     tiles, sections = [], []
     for part in parts:
         tiles += [_make_tile(part, measure) for measure in MEASURES]
-        sections += _make_sections(part, figures[part.folder], metrics)
+        sections += _make_sections(part, figures[part.name], metrics)
     facts = {"Images": counts, "Scale": f"x{scale}", "Shrunk by": f"{metrics['downsample']}"}
     names = " and ".join(f"{p['n']} {_MODALITIES.get(f, f)}" for f, p in figures.items())
     return Content(f"Super-resolution x{scale} of {names} images", facts, tiles, (), sections)
 
 
-def _make_tile(part: FolderPart, measure: str) -> Tile:
+def _make_tile(part: ReportPart, measure: str) -> Tile:
     """The network's mean, beside the bicubic one on the same images."""
     title, form, unit = MEASURES[measure]
     network, bicubic = ([row[f"{kind}_{measure}"] for row in part.rows] for kind in KINDS)
-    label = f"{_name(part.folder)}: {title}"
+    label = f"{_name(part.name)}: {title}"
     return make_gain_tile(label, network, ("bicubic", bicubic), form, unit)
 
 
-def _make_sections(part: FolderPart, figures: Mapping, metrics: Mapping) -> list[Section]:
+def _make_sections(part: ReportPart, figures: Mapping, metrics: Mapping) -> list[Section]:
     """A folder's table, the spread of its images, and three of them."""
     columns = ["", "PSNR [dB]", "95 % interval", "SSIM", "95 % interval"]
     rows = [[kind, *_format_means(figures[kind])] for kind in KINDS]
@@ -77,7 +60,7 @@ def _make_sections(part: FolderPart, figures: Mapping, metrics: Mapping) -> list
         f"Each image shrunk {metrics['scale']} times ({metrics['downsample']}, rounded to its bit "
         "depth) and enlarged again; means over images, and how far chance alone may move them."
     )
-    name, folder = _name(part.folder), part.folder
+    name, folder = _name(part.name), part.name
     title = f"Enlargement of {folder}, x{metrics['scale']}: {figures['n']} images"
     series = {kind: [row[f"{kind}_psnr"] for row in part.rows] for kind in KINDS}
     ranks = {rank: _make_example(rank, part) for rank in part.shown}
@@ -92,7 +75,7 @@ def _make_sections(part: FolderPart, figures: Mapping, metrics: Mapping) -> list
     ]  # fmt: skip
 
 
-def _make_example(rank: str, part: FolderPart) -> Example:
+def _make_example(rank: str, part: ReportPart) -> Example:
     """One image: its enlargements, and the network's error."""
     pictures, row = part.shown[rank], part.rows_shown[rank]
     caption = (

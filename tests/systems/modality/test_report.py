@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from keras_vaegan.evaluation.report.content import ReportPart
 from keras_vaegan.evaluation.report.page import render_page
 from keras_vaegan.systems.modality.figures import evaluate_synthesis, summarise_cases
 from keras_vaegan.systems.modality.pictures import cut_slice
-from keras_vaegan.systems.modality.report import TargetPart, describe_synthesis
+from keras_vaegan.systems.modality.report import describe_synthesis
 
 
-def make_part(count: int) -> TargetPart:
+def make_part(count: int) -> ReportPart:
     """A good synthesis of some cases, beside inputs that tell nothing."""
     rows, shown = [], {}
     brain = np.zeros((24, 28, 6), bool)
@@ -22,7 +23,7 @@ def make_part(count: int) -> TargetPart:
         figures = evaluate_synthesis(real, synthetic, {"t1": other}, brain)
         rows.append({"case": f"case {index}", "target": "flair", **figures})
         shown = {"best": cut_slice({"t1": other, "synthetic": synthetic, "real": real}, brain)}
-    return TargetPart("flair", rows, shown, {"best": rows[-1]})
+    return ReportPart("flair", rows, shown, {"best": rows[-1]})
 
 
 def test_a_slice_is_cut_to_the_brain_with_the_front_up():

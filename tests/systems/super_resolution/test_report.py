@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_vaegan.evaluation.report.content import Distribution, Examples, Table
+from keras_vaegan.evaluation.report.content import Distribution, Examples, ReportPart, Table
 from keras_vaegan.evaluation.report.page import render_page
 from keras_vaegan.systems.super_resolution.evaluation import (
     cut_close_up,
     evaluate_enlargement,
 )
-from keras_vaegan.systems.super_resolution.report import FolderPart, describe_enlargements
+from keras_vaegan.systems.super_resolution.report import describe_enlargements
 
 
 def enlarge(low: np.ndarray) -> np.ndarray:
@@ -40,7 +40,7 @@ def test_a_network_worse_than_bicubic_is_said_to_be():
     result = evaluate_enlargement(enlarge, make_images(5), 4)
     rows = [{"name": f"{i}.png", **row} for i, row in enumerate(result.rows())]
     shown = {"best": cut_close_up(result.images[2], 224)}
-    part = FolderPart("testA", rows, shown, {"best": rows[2]})
+    part = ReportPart("testA", rows, shown, {"best": rows[2]})
     figures = {"testA": {"n": 5, **result.summarise()}}
     metrics = {"scale": 4, "downsample": "bicubic", "enlargement": figures}
     content = describe_enlargements(metrics, [part])
@@ -56,7 +56,7 @@ def test_a_network_worse_than_bicubic_is_said_to_be():
 def test_one_image_has_no_interval_and_no_verdict():
     result = evaluate_enlargement(enlarge, make_images(1), 4)
     rows = [{"name": "a.png", **row} for row in result.rows()]
-    part = FolderPart("pictures", rows, {}, {})
+    part = ReportPart("pictures", rows, {}, {})
     figures = {"pictures": {"n": 1, **result.summarise()}}
     metrics = {"scale": 4, "downsample": "area", "enlargement": figures}
     content = describe_enlargements(metrics, [part])
