@@ -124,9 +124,11 @@ def _read_headers(folder: Path) -> list[tuple[Path, Dataset]]:
 def _read_header(path: Path) -> Dataset | None:
     """A file's header without pixels, None where it is no image but a report or the like."""
     try:
-        header = read_dicom(path, stop_before_pixels=True)
+        header = read_dicom(path)
         kind = header.get("SOPClassUID") or header.file_meta.MediaStorageSOPClassUID
         return header if "Rows" in header or "Image Storage" in kind.name else None
+    except InputError:
+        raise
     except Exception as error:  # a damaged file may raise anything
         raise _damaged(path, error) from error
 
@@ -199,7 +201,7 @@ def _decode(one: Slice) -> np.ndarray:
     if slope == 0:
         raise InputError(f"{one.path} has RescaleSlope 0: expected another; repair its header")
     try:
-        image = read_dicom(one.path)
+        image = read_dicom(one.path, int(one.header.Rows) * int(one.header.Columns))
         image.file_meta.TransferSyntaxUID = _find_syntax(image)
         stored = image.pixel_array.reshape(one.header.Rows, one.header.Columns)
         if image.PhotometricInterpretation == "MONOCHROME1" and image.get("Modality") != "CT":
@@ -209,6 +211,8 @@ def _decode(one: Slice) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):  # told below
             values = apply_modality_lut(stored, image) if is_listed else stored * slope + intercept
             values = np.asarray(values, "float32")
+    except InputError:
+        raise
     except Exception as error:  # a damaged file may raise anything
         raise _damaged(one.path, error) from error
     if not np.isfinite(values).all():

@@ -6,7 +6,6 @@ file announces is compared with its own length before anything is decoded.
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 from keras_vaegan.errors import InputError
@@ -53,19 +52,3 @@ def check_inflation(path: Path, announced: int, stored: int) -> None:
             f"{path} announces {announced:,} bytes of values in {stored:,} of file: expected at "
             f"most {limit:,}; store it uncompressed, or replace it"
         )
-
-
-def measure_deflated(content: bytes, limit: int) -> int:
-    """Bytes that a raw deflate stream inflates to, counted no further than just above a limit.
-
-    Raises:
-        zlib.error: the stream is damaged.
-    """
-    reader, count = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    while count <= limit and not reader.eof:
-        part = reader.decompress(content, PIECE)
-        content = reader.unconsumed_tail
-        count += len(part)
-        if not part and not content:
-            break
-    return count

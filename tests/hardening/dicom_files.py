@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,21 @@ from pydicom.uid import (
 
 SUFFIX = ""
 READER = "keras_vaegan.data.dicom_series"
+LENGTH = 6 * 2**30  # of a file that is nearly nothing
+LARGEST = (2**32 - 2).to_bytes(4, "little")  # an element
+PIXELS = b"\xe0\x7f\x10\0OW\0\0"
+STARTS: dict[str, Callable[[bytes], bytes]] = {
+    "6 GB without a header": lambda content: b"",
+    "6 GB of empty elements": lambda content: content[: _find_body(content)],
+    "6 GB of pixels": lambda content: content[: content.rindex(PIXELS) + 8] + LARGEST,
+    "6 GB after the image": lambda content: content,
+    "a private element of 4 GB": lambda content: (
+        content[: _find_body(content)] + b"\x07\0\x10\x10OB\0\0" + LARGEST
+    ),
+    "an open element of 6 GB": lambda content: (
+        content[: _find_body(content)] + b"\x07\0\x10\x10OB\0\0" + b"\xff" * 4
+    ),
+}
 
 
 def list_cases() -> dict[str, Callable[[Path], None]]:
@@ -35,6 +51,9 @@ def list_cases() -> dict[str, Callable[[Path], None]]:
     }
     for gigabytes in (1, 6):
         cases[f"deflated zeros of {gigabytes} GB"] = partial(_deflate, size=gigabytes * 2**30)
+    cases["deflated elements of 1 GB"] = partial(_deflate, size=2**30, whole=True)
+    for label, start in STARTS.items():
+        cases[label] = partial(_stretch, start=start)
     values = (0, 1, 7, 65535)
     for name in ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit",
                  "PixelRepresentation", "SamplesPerPixel"):  # fmt: skip
@@ -94,21 +113,35 @@ def _write(path: Path, fields: dict, syntax=ExplicitVRLittleEndian) -> None:
         header.save_as(path / f"{index}.dcm", enforce_file_format=True)
 
 
-def _deflate(path: Path, size: int) -> None:
-    """Two deflated slices whose pixel data are zeros to no end."""
+def _deflate(path: Path, size: int, whole: bool = False) -> None:
+    """Two deflated slices whose pixel data are zeros to no end, or what follows them `whole`."""
     _write(path, {}, DeflatedExplicitVRLittleEndian)
     for file in path.iterdir():
         content = file.read_bytes()
-        start = 132 + 12 + int.from_bytes(content[140:144], "little")
+        start = _find_body(content)
         body = zlib.decompress(content[start:], -15)
-        cut = body.rindex(b"\xe0\x7f\x10\0OW") + 8
+        cut = body.rindex(PIXELS) + len(PIXELS)
         packer = zlib.compressobj(9, wbits=-15)
         with file.open("wb") as target:
             target.write(content[:start])
-            target.write(packer.compress(body[:cut] + min(size, 2**32 - 2).to_bytes(4, "little")))
+            announced = min(size, 2**32 - 2).to_bytes(4, "little")
+            target.write(packer.compress(body if whole else body[:cut] + announced))
             for _ in range(size // 2**20):
                 target.write(packer.compress(bytes(2**20)))
             target.write(packer.flush())
+
+
+def _stretch(path: Path, start: Callable[[bytes], bytes]) -> None:
+    """Two slices of 6 GB, of which the disk holds little more than the start."""
+    _write(path, {})
+    for file in path.iterdir():
+        file.write_bytes(start(file.read_bytes()))
+        os.truncate(file, LENGTH)
+
+
+def _find_body(content: bytes) -> int:
+    """Where a file's own elements begin, behind its meta information."""
+    return 132 + 12 + int.from_bytes(content[140:144], "little")
 
 
 def _write_nested(path: Path, depth: int) -> None:
@@ -116,7 +149,7 @@ def _write_nested(path: Path, depth: int) -> None:
     _write(path, {})
     for file in path.iterdir():
         content = file.read_bytes()
-        start = 132 + 12 + int.from_bytes(content[140:144], "little")
+        start = _find_body(content)
         open_item = b"\x08\0\x40\x11SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\0\xe0\xff\xff\xff\xff"
         close_item = b"\xfe\xff\x0d\xe0\0\0\0\0" + b"\xfe\xff\xdd\xe0\0\0\0\0"
         body = open_item * depth + close_item * depth
