@@ -14,7 +14,7 @@ import pytest
 from keras_vaegan import __main__ as program
 from keras_vaegan import __version__
 from keras_vaegan.commands import shell
-from keras_vaegan.errors import InputError
+from keras_vaegan.errors import InputError, TrainingDiverged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +203,16 @@ def test_ctrl_c_exits_with_130(capsys):
         shell.run(interrupt, [], prog="prog")
     assert stop.value.code == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_training_that_diverged_ends_with_a_status_of_its_own(capsys):
+    def diverge() -> None:
+        raise TrainingDiverged("the loss is not finite\nat step 3")
+
+    with pytest.raises(SystemExit) as stop:
+        shell.run(diverge, [], prog="prog")
+    assert stop.value.code == 3
+    assert capsys.readouterr().err == "error: the loss is not finite at step 3\n"
 
 
 def test_a_reader_that_has_gone_is_no_traceback():
