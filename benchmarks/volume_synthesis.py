@@ -1,12 +1,13 @@
 """Seconds to synthesise a whole 240x240x155 case, next to the same network in PyTorch eager.
 
     python benchmarks/volume_synthesis.py [--case DIR] [--presets modality_unet modality_unet_small]
-        [--precisions float32 mixed_bfloat16] [--repeats 3]
+        [--precisions float32 mixed_bfloat16] [--repeats 3] [--threads 2]
 
 Needs PyTorch (`pip install torch`). Both networks have the same random weights; their outputs are
 compared first. Then they take turns in one process: the same windows, batches and blending, from
 normalised slices to the whole volume. PyTorch runs as a plain port does (channels first), and with
-channels last. Last comes the `synthesize` command in a process of its own, from NIfTI files to a
+channels last. Ratios are PyTorch's seconds over ours, of the clock and of the processor, which other
+work on the machine disturbs less. Last comes the `synthesize` command in a process of its own, from NIfTI files to a
 NIfTI file, with its largest resident set. Without --case, a phantom case is drawn.
 """
 
@@ -23,8 +24,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-
-THREADS = 2
 
 
 def build_torch(network, config):
@@ -142,20 +141,21 @@ def compare(preset: str, precision: str, case, repeats: int) -> dict:
     difference = max(float(np.abs(made["keras"] - image).max()) for image in made.values())
     tolerance = 1e-3 if precision == "float32" else 0.1
     assert difference < tolerance, f"outputs differ by {difference}"
-    times: dict[str, list[float]] = {name: [] for name in runners}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in runners}
     for _ in range(repeats):
         for name, runner in runners.items():
-            begin = time.perf_counter()
+            begin = time.perf_counter(), time.process_time()
             runner.synthesize(case, target)
-            times[name].append(time.perf_counter() - begin)
-    medians = {name: float(np.median(values)) for name, values in times.items()}
-    best = min(medians["torch"], medians["torch_channels_last"])
+            times[name].append((time.perf_counter() - begin[0], time.process_time() - begin[1]))
+    medians = {name: np.median(values, axis=0) for name, values in times.items()}
+    best = np.minimum(medians["torch"], medians["torch_channels_last"])
     return {
         "preset": preset,
         "precision": precision,
-        **{f"{name}_s": round(seconds, 2) for name, seconds in medians.items()},
-        "ratio_to_torch": round(medians["torch"] / medians["keras"], 2),
-        "ratio_to_faster_torch": round(best / medians["keras"], 2),
+        **{f"{name}_s": round(clock, 2) for name, (clock, _) in medians.items()},
+        **{f"{name}_processor_s": round(used, 2) for name, (_, used) in medians.items()},
+        "ratio_to_torch": np.round(medians["torch"] / medians["keras"], 2).tolist(),
+        "ratio_to_faster_torch": np.round(best / medians["keras"], 2).tolist(),
         "largest_difference": float(f"{difference:.1e}"),
     }
 
@@ -187,6 +187,7 @@ def main() -> None:
     parser.add_argument("--presets", nargs="+", default=["modality_unet", "modality_unet_small"])
     parser.add_argument("--precisions", nargs="+", default=["float32", "mixed_bfloat16"])
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2, help="of PyTorch; TensorFlow's: taskset")
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import torch
@@ -195,7 +196,7 @@ def main() -> None:
     from keras_vaegan.phantom.brats import BratsPhantomSet, write_phantom_cases
     from keras_vaegan.systems.modality.slices import list_inputs
 
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.case
         if folder is None:
