@@ -6,9 +6,10 @@
 Needs PyTorch (`pip install torch`). Both networks have the same random weights; their outputs are
 compared first. Then they take turns in one process: the same windows, batches and blending, from
 normalised slices to the whole volume. PyTorch runs as a plain port does (channels first), and with
-channels last. Ratios are PyTorch's seconds over ours, of the clock and of the processor, which other
-work on the machine disturbs less. Last comes the `synthesize` command in a process of its own, from NIfTI files to a
-NIfTI file, with its largest resident set. Without --case, a phantom case is drawn.
+channels last. Ratios are PyTorch's seconds over ours, of the clock and of the processor; other work
+on the machine disturbs the processor's less. Last comes the `synthesize` command in a process of
+its own, from NIfTI files to a NIfTI file, with its largest resident set. Without --case, a phantom
+case is drawn.
 """
 
 from __future__ import annotations

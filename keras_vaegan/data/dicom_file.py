@@ -189,7 +189,8 @@ def read_numbers(
 def quiet_pydicom() -> Iterator[None]:
     """Keep pydicom's remarks on odd but usable headers off the terminal."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+        for kind in (UserWarning, RuntimeWarning):  # the latter of Pillow, on large images
+            warnings.simplefilter("ignore", kind)
         yield
 
 

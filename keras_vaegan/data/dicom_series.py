@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
 from pydicom.pixels import apply_modality_lut, get_decoder
 from pydicom.uid import (
     ExplicitVRLittleEndian,
@@ -17,6 +18,7 @@ from pydicom.uid import (
 
 from keras_vaegan.data.dicom_file import is_dicom_file, quiet_pydicom, read_dicom, read_numbers
 from keras_vaegan.data.dicom_geometry import Slice, build_affine, check_gaps, sort_slices
+from keras_vaegan.data.image_header import read_frame_size
 from keras_vaegan.data.limits import check_inflation, check_pixels
 from keras_vaegan.data.volume import Volume
 from keras_vaegan.errors import InputError, first_line
@@ -194,6 +196,19 @@ def _name_plugin(syntax: str) -> str:
     return f"pylibjpeg and pylibjpeg-{codec}"
 
 
+def _check_frame(path: Path, image: Dataset) -> None:
+    """Refuse compressed pixels of another size than the header's, before they are decoded."""
+    if not image.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    told = read_frame_size(next(generate_frames(image.PixelData, number_of_frames=1)))
+    expected = int(image.Columns), int(image.Rows)
+    if told is not None and told != expected:
+        raise InputError(
+            f"{path} holds a compressed image of {told[0]} x {told[1]} pixels: expected "
+            f"{expected[0]} x {expected[1]}, as its header says; export it again"
+        )
+
+
 def _decode(one: Slice) -> np.ndarray:
     """A slice's values (rows, columns) after the rescale."""
     slope = read_numbers(one.path, one.header, "RescaleSlope", (1,))[0]
@@ -203,6 +218,7 @@ def _decode(one: Slice) -> np.ndarray:
     try:
         image = read_dicom(one.path, int(one.header.Rows) * int(one.header.Columns))
         image.file_meta.TransferSyntaxUID = _find_syntax(image)
+        _check_frame(one.path, image)
         stored = image.pixel_array.reshape(one.header.Rows, one.header.Columns)
         if image.PhotometricInterpretation == "MONOCHROME1" and image.get("Modality") != "CT":
             total = -1 if image.PixelRepresentation else (1 << image.BitsStored) - 1

@@ -13,6 +13,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _TIFF_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # unsigned integers
+_J2K_SIZE = b"\xff\x4f\xff\x51"  # start of a codestream, and of its sizes
+_JPEG_FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # markers
 _WIDTH, _HEIGHT, _BITS, _SAMPLES = 256, 257, 258, 277  # tags of a TIFF
 
 
@@ -30,6 +32,36 @@ def read_header(content: bytes, kind: str) -> tuple[int, int, int] | None:
         return _READERS[kind](content)
     except Exception:  # a damaged file may raise anything
         return None
+
+
+def read_frame_size(content: bytes) -> tuple[int, int] | None:
+    """(width, height) that a compressed frame of a DICOM file announces.
+
+    Args:
+        content: A JPEG (lossless ones and JPEG-LS too), or a JPEG 2000 codestream or file.
+
+    Returns:
+        None where it is damaged or of another kind.
+    """
+    try:
+        if content.startswith(b"\xff\xd8"):
+            return _find_jpeg_frame(content)
+        width, height, left, top = struct.unpack_from(">4I", content, content.index(_J2K_SIZE) + 8)
+        return width - left, height - top
+    except (IndexError, ValueError, struct.error):
+        return None
+
+
+def _find_jpeg_frame(content: bytes) -> tuple[int, int]:
+    """The first frame of a JPEG, whatever its compression."""
+    place = 2
+    while content[place + 1] not in _JPEG_FRAMES:
+        if content[place] != 0xFF:
+            raise ValueError("no marker")
+        is_filled = content[place + 1] == 0xFF
+        place += 1 if is_filled else 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    height, width = struct.unpack_from(">HH", content, place + 5)
+    return width, height
 
 
 def _read_png(content: bytes) -> tuple[int, int, int]:

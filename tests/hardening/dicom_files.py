@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import zlib
 from collections.abc import Callable
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
+from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
+    JPEG2000,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
     RLELossless,
     generate_uid,
 )
@@ -49,6 +53,9 @@ def list_cases() -> dict[str, Callable[[Path], None]]:
         ),
         "Rows is missing": partial(_write, fields={"Rows": None}),
     }
+    for kind, syntax in (("JPEG", JPEGBaseline8Bit), ("JPEG2000", JPEG2000)):
+        for label, side in ((f"honest, {kind}", 0), (f"{kind} of 65,000 x 65,000", 65_000)):
+            cases[label] = partial(_compress, kind=kind, syntax=syntax, side=side)
     for gigabytes in (1, 6):
         cases[f"deflated zeros of {gigabytes} GB"] = partial(_deflate, size=gigabytes * 2**30)
     cases["deflated elements of 1 GB"] = partial(_deflate, size=2**30, whole=True)
@@ -110,6 +117,26 @@ def _write(path: Path, fields: dict, syntax=ExplicitVRLittleEndian) -> None:
             frame = (1).to_bytes(4, "little") + (64).to_bytes(4, "little") + bytes(56)
             header.PixelData = pydicom.encaps.encapsulate([frame + b"\x81\0" * 1000])
             header["PixelData"].is_undefined_length = True
+        header.save_as(path / f"{index}.dcm", enforce_file_format=True)
+
+
+def _compress(path: Path, kind: str, syntax: str, side: int) -> None:
+    """Two slices of 8 x 8 that Pillow compresses; then `side` stands in place of their size."""
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8)).save(buffer, kind)
+    content = buffer.getvalue()
+    marker, skipped, size = (b"\xff\xc0", 5, 2) if kind == "JPEG" else (b"\xff\x51", 6, 4)
+    start = content.index(marker) + skipped
+    if side:
+        content = content[:start] + side.to_bytes(size, "big") * 2 + content[start + 2 * size :]
+    path.mkdir()
+    for index in range(2):
+        fields = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelRepresentation": 0}
+        header = _make(index, fields)
+        header.file_meta = FileMetaDataset()
+        header.file_meta.TransferSyntaxUID = syntax
+        header.PixelData = pydicom.encaps.encapsulate([content])
+        header["PixelData"].is_undefined_length = True
         header.save_as(path / f"{index}.dcm", enforce_file_format=True)
 
 
