@@ -28,13 +28,12 @@ def keep_data_record(folder: Path, sources: Mapping[str, Mapping]) -> None:
         sources: By part of the data what `describe_files` gives; without "digest" where only the
             number is known.
     """
-    try:
-        began = json.loads((folder / RECORD_FILE).read_text())
-    except (OSError, ValueError):
+    began = _read_record(folder / RECORD_FILE)
+    if began is None:
         write_json(folder / RECORD_FILE, {name: dict(facts) for name, facts in sources.items()})
         return
     for name, facts in sources.items():
-        told = began.get(name, {})
+        told = began.get(name, facts)
         if any(told[key] != facts[key] for key in told.keys() & facts.keys()):
             print(
                 f"warning: {name} is not what the run began with ({facts['files']} files, then "
@@ -42,3 +41,15 @@ def keep_data_record(folder: Path, sources: Mapping[str, Mapping]) -> None:
                 file=sys.stderr,
                 flush=True,
             )
+
+
+def _read_record(path: Path) -> dict[str, dict] | None:
+    """A run's record; None where there is none, or what is there is no record."""
+    try:
+        began = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return None
+    is_record = isinstance(began, dict) and all(
+        isinstance(facts, dict) and "files" in facts for facts in began.values()
+    )
+    return began if is_record else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from keras_vaegan.config.run import RunConfig
 from keras_vaegan.errors import InputError, TrainingDiverged
 from keras_vaegan.systems.system import System, Validation
 from keras_vaegan.training.callbacks import CHECKED_EVERY, PlateauRate
-from keras_vaegan.training.data_record import describe_files
+from keras_vaegan.training.data_record import RECORD_FILE, describe_files, keep_data_record
 from keras_vaegan.training.run import train_run
 from keras_vaegan.training.run_folder import is_run, read_run_config
 from keras_vaegan.training.run_lock import hold_run_folder
@@ -268,6 +269,15 @@ def test_a_resume_with_other_data_is_told(tmp_path, capsys):
         run(tmp_path, system, resume=True)
         line = f"warning: numbers is not what the run began with ({facts['files']} files, then 9)"
         assert (line in capsys.readouterr().err) == told
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"numbers": 9}', '{"numbers": {}}', "[" * 10_000])
+def test_a_record_of_the_data_that_is_none_is_written_anew(tmp_path, capsys, text):
+    path = tmp_path / RECORD_FILE
+    path.write_text(text)
+    sources = {"numbers": {"files": 9, "digest": "a"}}
+    keep_data_record(tmp_path, sources)
+    assert json.loads(path.read_text()) == sources and capsys.readouterr().err == ""
 
 
 def test_files_are_described_by_names_and_sizes(tmp_path):
