@@ -56,7 +56,8 @@ def read_dicom(path: Path, pixels: int = 0) -> Dataset:
     if deflated:
         image.file_meta = meta
         image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    for item in list(image.elements()):
+    # As they lie there: elements() would read those that were passed over.
+    for item in list(image.values()):
         is_long = isinstance(item, RawDataElement) and item.length > ELEMENT_BYTES
         if is_long and item.tag not in PIXELS:
             del image[item.tag]

@@ -16,7 +16,14 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from keras_vaegan.data.dicom_file import is_dicom_file, quiet_pydicom, read_dicom, read_numbers
+from keras_vaegan.data.dicom_file import (
+    ELEMENT_BYTES,
+    PIXEL_BYTES,
+    is_dicom_file,
+    quiet_pydicom,
+    read_dicom,
+    read_numbers,
+)
 from keras_vaegan.data.dicom_geometry import Slice, build_affine, check_gaps, sort_slices
 from keras_vaegan.data.image_header import read_frame_size
 from keras_vaegan.data.limits import check_inflation, check_pixels
@@ -200,8 +207,14 @@ def _check_frame(path: Path, image: Dataset) -> None:
     """Refuse compressed pixels of another size than the header's, before they are decoded."""
     if not image.file_meta.TransferSyntaxUID.is_encapsulated:
         return
-    told = read_frame_size(next(generate_frames(image.PixelData, number_of_frames=1)))
-    expected = int(image.Columns), int(image.Rows)
+    frame = next(generate_frames(image.PixelData, number_of_frames=1))
+    told, expected = read_frame_size(frame), (int(image.Columns), int(image.Rows))
+    most = ELEMENT_BYTES + PIXEL_BYTES * math.prod(expected)
+    if len(frame) > most:
+        raise InputError(
+            f"{path} holds {len(frame):,} bytes of compressed pixels: expected at most {most:,} "
+            "for its size; export it again"
+        )
     if told is not None and told != expected:
         raise InputError(
             f"{path} holds a compressed image of {told[0]} x {told[1]} pixels: expected "

@@ -8,12 +8,14 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     JPEGLossless,
     MRImageStorage,
 )
 
 from keras_vaegan.data import dicom_output, dicom_series
+from keras_vaegan.data.dicom_file import ELEMENT_BYTES
 from keras_vaegan.data.dicom_output import write_series
 from keras_vaegan.data.dicom_series import is_dicom_folder, read_series
 from keras_vaegan.data.volume import Volume
@@ -385,6 +387,38 @@ def test_hostile_series_are_refused_in_one_line(tmp_path, monkeypatch, name):
     with pytest.raises(InputError, match=word) as caught:
         read_series(tmp_path)
     assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_long_elements_that_no_slice_needs_are_left_out(tmp_path):
+    expected = read_series(write_files(tmp_path / "short", build_series()))
+    images = build_series()
+    for image in images:
+        image.add_new(0x00091010, "OB", bytes(ELEMENT_BYTES + 2))
+    read = read_series(write_files(tmp_path / "long", images))
+    assert all("PatientID" in header and 0x00091010 not in header for header in read.headers)
+    np.testing.assert_array_equal(read.volume.values, expected.volume.values)
+
+
+def test_a_deflated_series_is_read_like_a_plain_one(tmp_path):
+    images = build_series()
+    expected = read_series(write_files(tmp_path / "plain", images))
+    for image in images:
+        image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    read = read_series(write_files(tmp_path / "deflated", images))
+    np.testing.assert_array_equal(read.volume.values, expected.volume.values)
+    assert read.headers == expected.headers
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
+def test_a_deflated_slice_that_is_cut_is_refused(tmp_path, kept):
+    images = build_series()
+    for image in images:
+        image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    cut = write_files(tmp_path, images) / "im1"
+    cut.write_bytes(cut.read_bytes()[: int(cut.stat().st_size * kept)])
+    with pytest.raises(InputError, match="im1") as caught:
+        read_series(tmp_path)
     assert "\n" not in str(caught.value)
 
 

@@ -51,6 +51,7 @@ def list_cases() -> dict[str, Callable[[Path], None]]:
         "RLE of 65535 x 65535": partial(
             _write, fields={"Rows": 65535, "Columns": 65535}, syntax=RLELossless
         ),
+        "RLE of 1 GB": partial(_write, fields={}, syntax=RLELossless, runs=2**23),
         "Rows is missing": partial(_write, fields={"Rows": None}),
     }
     for kind, syntax in (("JPEG", JPEGBaseline8Bit), ("JPEG2000", JPEG2000)):
@@ -106,8 +107,8 @@ def _make(index: int, fields: dict) -> Dataset:
     return header
 
 
-def _write(path: Path, fields: dict, syntax=ExplicitVRLittleEndian) -> None:
-    """Two slices with these fields, under this transfer syntax."""
+def _write(path: Path, fields: dict, syntax=ExplicitVRLittleEndian, runs: int = 1000) -> None:
+    """Two slices with these fields, under this transfer syntax; runs of RLE are of 128 bytes."""
     path.mkdir()
     for index in range(2):
         header = _make(index, fields)
@@ -115,7 +116,7 @@ def _write(path: Path, fields: dict, syntax=ExplicitVRLittleEndian) -> None:
         header.file_meta.TransferSyntaxUID = syntax
         if syntax == RLELossless:
             frame = (1).to_bytes(4, "little") + (64).to_bytes(4, "little") + bytes(56)
-            header.PixelData = pydicom.encaps.encapsulate([frame + b"\x81\0" * 1000])
+            header.PixelData = pydicom.encaps.encapsulate([frame + b"\x81\0" * runs])
             header["PixelData"].is_undefined_length = True
         header.save_as(path / f"{index}.dcm", enforce_file_format=True)
 

@@ -50,7 +50,7 @@ CASES = {
         "honest", "honest, deflated", "Rows 65535, Columns 65535", "RLE of 65535 x 65535",
         "Rows is missing", "6 GB of empty elements", "6 GB of pixels", "an open element of 6 GB",
         "honest, JPEG", "honest, JPEG2000", "JPEG of 65,000 x 65,000",
-        "JPEG2000 of 65,000 x 65,000",
+        "JPEG2000 of 65,000 x 65,000", "RLE of 1 GB",
     ),
 }  # fmt: skip
 LOADED = ("honest", "tensors that require grad")
