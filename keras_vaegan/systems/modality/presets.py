@@ -84,9 +84,8 @@ def modality_unet_any() -> ModalityConfig:
     --init-from PHANTOM_RUN`.
     Time: 1,200 steps of 12 phantoms in 13 minutes on one CPU core (AVX2, float32), then as many of
     real cases in 23 on a shared one.
-    Metric: six real cases, each left out, 480 steps: in the brain above the fitted copy by 1.30 dB
-    (T2), 0.46 (FLAIR), 0.20 (T1), below it by 0.70 (T1ce); of one case after 1,200 steps by
-    1.96, 2.91, 1.76 and -0.78 (docs/results.md).
+    Metric: six real cases, each left out: in the brain above the fitted copy by 1.46 dB (FLAIR),
+    1.35 (T2) and 0.32 (T1), below it by 0.41 (T1ce) (docs/results.md).
     """
     config = modality_unet_few()
     changes = dataclasses.replace(config.data.augmentation, drop_inputs=0.15)
