@@ -71,6 +71,16 @@ class StopOnSignalOrLimit(keras.callbacks.Callback):
         signal.signal(number, self._handlers[number])
 
 
+class StepsDone(keras.callbacks.ProgbarLogger):
+    """Keras's line of an epoch, which tells the steps that were done where it ends early."""
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        planned = self.target
+        self.target = self.progbar.target = self.seen
+        super().on_epoch_end(epoch, logs)
+        self.target = planned
+
+
 class StopWhereDiverged(keras.callbacks.Callback):
     """End training with `TrainingDiverged` before anything of a diverged network is saved.
 

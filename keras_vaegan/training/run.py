@@ -12,7 +12,12 @@ from typing import Any
 
 from keras_vaegan.errors import InputError
 from keras_vaegan.training.backend import is_chief, make_run_callbacks, make_stream
-from keras_vaegan.training.callbacks import RunRecorder, StopOnSignalOrLimit, StopWhereDiverged
+from keras_vaegan.training.callbacks import (
+    RunRecorder,
+    StepsDone,
+    StopOnSignalOrLimit,
+    StopWhereDiverged,
+)
 from keras_vaegan.training.data_record import keep_data_record
 from keras_vaegan.training.distribution import check_global_batch, resolve_precision
 from keras_vaegan.training.run_folder import write_run_config
@@ -126,7 +131,7 @@ def _fit(
     callbacks: list[Any] = [limit, StopWhereDiverged(recorder), recorder]
     done = recorder.history[-1]["epoch"] if recorder.history else 0
     if is_chief():
-        callbacks += make_run_callbacks(recorder.folder)
+        callbacks += [*make_run_callbacks(recorder.folder), StepsDone()]
     trainer.fit(
         stream,
         epochs=done + math.ceil(steps / every),

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vaegan.training.callbacks import PlateauRate, StopOnSignalOrLimit
+from keras_vaegan.training.callbacks import PlateauRate, StepsDone, StopOnSignalOrLimit
 
 SCORES = (1.0, 2.0, 1.5, 1.9, 2.0, 2.5, 2.4, 2.4, 2.4, 2.4, 2.4, 2.4)
 SHARES = (1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125)
@@ -96,3 +96,21 @@ def test_a_signal_ends_the_training_after_the_step(number):
         limit.on_train_batch_end(0)
         assert model.stop_training and limit.is_over and limit.received == number
     assert signal.getsignal(number) is before
+
+
+def test_the_line_of_an_epoch_that_ends_early_tells_the_steps_done(capsys):
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse", run_eagerly=True)
+
+    def end(batch, logs):
+        model.stop_training = len(seen) == 13 or seen.append(batch)
+
+    seen = []
+    batches = ((np.ones((2, 3), "float32"), np.ones((2, 1), "float32")) for _ in range(20))
+    ending = keras.callbacks.LambdaCallback(on_train_batch_end=end)
+    model.fit(
+        batches, epochs=2, steps_per_epoch=10, shuffle=False, verbose=2,
+        callbacks=[ending, StepsDone()],
+    )  # fmt: skip
+    lines = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "/step" in line]
+    assert lines == ["10/10", "4/4"]
