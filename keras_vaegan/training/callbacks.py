@@ -74,6 +74,8 @@ class StopOnSignalOrLimit(keras.callbacks.Callback):
 class StepsDone(keras.callbacks.ProgbarLogger):
     """Keras's line of an epoch, which tells the steps that were done where it ends early."""
 
+    target: int | None
+
     def on_epoch_end(self, epoch, logs=None) -> None:
         planned = self.target
         self.target = self.progbar.target = self.seen
