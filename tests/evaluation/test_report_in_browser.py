@@ -119,8 +119,9 @@ def test_the_divider_follows_keys_and_pointer(open_page, size):
     page.keyboard.press("Home")
     assert find_divider(page) == pytest.approx(0, abs=0.01)
     before = take_picture(page)
+    width = slider.bounding_box()["width"]
+    slider.hover(position={"x": 0.8 * width, "y": 20})  # once it stands still
     box = slider.bounding_box()
-    page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 20)
     page.mouse.down()
     assert find_divider(page) == pytest.approx(0.8, abs=0.03)
     page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 40)

@@ -8,6 +8,7 @@ import pytest
 
 from keras_vaegan.errors import InputError
 from keras_vaegan.training import backend
+from keras_vaegan.training.backend import host
 
 
 def test_a_backend_without_an_adapter_is_refused_in_one_line(monkeypatch):
@@ -84,3 +85,17 @@ def test_one_device_is_the_plain_thing():
     noise = [np.array(backend.draw_normal(keras.ops.ones((4, 99)), [7, n])) for n in (0, 0, 1)]
     np.testing.assert_array_equal(noise[0], noise[1])
     assert np.abs(noise[0] - noise[2]).max() > 1 and abs(noise[0].std() - 1) < 0.2
+
+
+def test_bfloat16_is_chosen_where_the_processor_and_onednn_have_it(monkeypatch, tmp_path):
+    info = tmp_path / "cpuinfo"
+    info.write_text("flags : fma avx2 avx512_bf16\n")
+    monkeypatch.setattr(host, "PROCESSOR", info)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    assert host.has_bfloat16_instructions()
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "avx2")
+    assert not host.has_bfloat16_instructions()
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
+    assert host.has_bfloat16_instructions()
+    info.write_text("flags : fma avx2\n")
+    assert not host.has_bfloat16_instructions()

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+PROCESSOR = Path("/proc/cpuinfo")
+# Values of ONEDNN_MAX_CPU_ISA under which oneDNN has no bfloat16 convolution.
+WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI")
+
 
 def count_free_bytes() -> int | None:
     """Bytes of memory that Linux could give away; None elsewhere."""
@@ -15,9 +19,10 @@ def count_free_bytes() -> int | None:
 
 
 def has_bfloat16_instructions() -> bool:
-    """Whether Linux lists a bfloat16 instruction set for this processor."""
-    info = Path("/proc/cpuinfo")
-    text = info.read_text() if info.exists() else ""
+    """Whether Linux lists a bfloat16 instruction set for this processor, and oneDNN may use it."""
+    if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in WITHOUT_BFLOAT16:
+        return False
+    text = PROCESSOR.read_text() if PROCESSOR.exists() else ""
     return "avx512_bf16" in text or "amx_bf16" in text
 
 
