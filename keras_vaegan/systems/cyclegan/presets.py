@@ -165,8 +165,8 @@ def demo() -> CycleGANConfig:
     earlier recipe, 900 steps of 4 samples and their turned and scaled copies on wider networks,
     took 4.1 times as long for errors of 0.0512 and 0.0545.
 
-    Command: `make demo`. Time: phantom, training and evaluation 5 minutes 59 seconds on 2 CPU
-    cores (AMD EPYC, AVX2 alone, float32; commit 73daba8).
+    Command: `make demo`. Time: phantom, training and evaluation 3 minutes 39 seconds on 2 CPU
+    cores (AMD EPYC held to AVX2, float32; commit 5891e4a).
     Metric: error against truth 0.0527 (MRI -> CT) and 0.0554 (CT -> MRI), not translating 0.1464;
     the same run.
     """
