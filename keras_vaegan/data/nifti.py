@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import logging
 import math
 import zlib
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import BinaryIO
 import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
-from nibabel.imageglobals import LoggingOutputSuppressor
+from nibabel.imageglobals import logger
 from nibabel.spatialimages import HeaderDataError
 
 from keras_vaegan.data.limits import MAX_VOXELS, PIECE, check_inflation
@@ -52,7 +53,7 @@ def read_nifti(path: str | Path) -> tuple[Volume, nibabel.Nifti1Header]:
             finite, or an affine that cannot be inverted.
     """
     path = Path(path)
-    with _open_content(path) as file, LoggingOutputSuppressor():
+    with _open_content(path) as file, _quiet_nibabel():
         try:
             kind, content = _read_whole(path, file)
             image = kind.from_stream(io.BytesIO(content))
@@ -137,6 +138,21 @@ def _open_content(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
         ) from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
+
+
+@contextmanager
+def _quiet_nibabel() -> Iterator[None]:
+    """Keep nibabel's remarks on odd headers off the terminal."""
+    logger.addFilter(_refuse)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_refuse)
+
+
+def _refuse(record: logging.LogRecord) -> bool:
+    """A filter that nothing passes."""
+    return False
 
 
 def _read_whole(

@@ -17,6 +17,7 @@ import numpy as np
 from keras_vaegan.errors import InputError, show
 from keras_vaegan.weights.weight_file import TOP_LEVEL, StoredLayer, StoredWeight, WeightFile
 
+MAX_SHOWN = 8  # weights of a layer in a message; those of known layers are fewer
 # What older Keras called its weights.
 _OLD_ROLES = {
     "W": "kernel",
@@ -110,8 +111,10 @@ class Leaf:
         return sum(int(np.prod(shape)) for shape in self.shapes.values())
 
     def __str__(self) -> str:
-        shapes = ", ".join(f"{role} {shape}" for role, shape in self.shapes.items())
-        return f"{show(self.name)} ({shapes})"
+        shapes = [f"{role} {shape}" for role, shape in self.shapes.items()]
+        if len(shapes) > MAX_SHOWN:
+            shapes[MAX_SHOWN:] = [f"{len(shapes) - MAX_SHOWN} more"]
+        return f"{show(self.name)} ({', '.join(shapes)})"
 
 
 @dataclass(frozen=True)
