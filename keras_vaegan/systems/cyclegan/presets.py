@@ -193,13 +193,13 @@ def demo() -> CycleGANConfig:
             anchor_steps=200,
         ),
         optimizer=OptimizerConfig(
-            learning_rate=6e-4,
-            discriminator_learning_rate=9e-4,
+            learning_rate=8e-4,
+            discriminator_learning_rate=1.2e-3,
             decay=6e-8,
             beta_1=0.5,
             ema_decay=0.996,
         ),
         batch_size=4,
-        steps=600,
+        steps=660,
         validate_every=300,
     )
