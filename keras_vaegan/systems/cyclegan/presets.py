@@ -165,9 +165,9 @@ def demo() -> CycleGANConfig:
     earlier recipe, 900 steps of 4 samples and their turned and scaled copies on wider networks,
     took 4.1 times as long for errors of 0.0512 and 0.0545.
 
-    Command: `make demo`. Time: phantom, training and evaluation 3 minutes 39 seconds on 2 CPU
-    cores (AMD EPYC held to AVX2, float32; commit 5891e4a).
-    Metric: error against truth 0.0527 (MRI -> CT) and 0.0554 (CT -> MRI), not translating 0.1464;
+    Command: `make demo`. Time: phantom, training and evaluation 3 minutes 14 seconds on 2 CPU
+    cores (AMD EPYC held to AVX2, float32; commit 9669367).
+    Metric: error against truth 0.0517 (MRI -> CT) and 0.0547 (CT -> MRI), not translating 0.1464;
     the same run.
     """
     return CycleGANConfig(
