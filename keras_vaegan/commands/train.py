@@ -15,7 +15,10 @@ from keras_vaegan.systems.registry import SYSTEMS, find_system, get_preset
 
 SIGNALLED = 128  # plus the signal: 130 for Ctrl-C, 143 for SIGTERM
 DEFAULT_PRESET = "vae_cyclegan_small"
-SHARED_FIELDS = {name: name for name in ("steps", "batch_size", "precision", "seed")}
+SHARED_FIELDS = {
+    **{name: name for name in ("steps", "batch_size", "precision", "seed")},
+    "cosine_steps": "optimizer.cosine_steps",
+}
 FIXED_IN_A_RUN = ("generator.", "data.")
 
 
@@ -38,6 +41,8 @@ class TrainOptions(CommandOptions):
     """Passes over the larger domain, instead of --steps."""
     minutes: float | None = None
     """Stop after this much training time, validation included."""
+    cosine_steps: int | None = None
+    """Steps in which the learning rates fall to 0 along half a cosine; 0 for no fall."""
     batch_size: int | None = None
     """Pairs per step, before augmented copies."""
     image_size: int | None = None

@@ -43,12 +43,14 @@ def test_options_change_the_config(capsys):
         "float32", "--discriminator-gradients", "joint", "--cycle-weight", 0, "--skip-levels", 0,
         "--align", "none", "--image-size", 32, "--recompute", "--source-negatives", 0.5,
         "--structure-weight", 2, "--view-probability", 0.3, "--lecam-weight", 0.1,
+        "--cosine-steps", 9,
     )  # fmt: skip
     assert [config[k] for k in ("steps", "seed", "batch_size", "precision", "recompute")] == [
         7, 0, 2, "float32", True,
     ]  # fmt: skip
     assert config["losses"]["discriminator_gradients"] == "joint"
     assert config["losses"]["cycle_weight"] == 0
+    assert config["optimizer"]["cosine_steps"] == 9
     fields = ("source_negatives", "structure_weight", "view_probability", "lecam_weight")
     assert [config["losses"][name] for name in fields] == [0.5, 2, 0.3, 0.1]
     assert config["generator"]["skip_levels"] == 0

@@ -22,7 +22,7 @@ from keras_vaegan.losses.start import (
     start_share,
 )
 from keras_vaegan.losses.structure import structure_loss
-from keras_vaegan.losses.terms import LossTerm
+from keras_vaegan.losses.weighted_sum import LossTerm
 from keras_vaegan.systems.cyclegan.config import CycleGANConfig
 
 TISSUE_TOLERANCE = 0.15

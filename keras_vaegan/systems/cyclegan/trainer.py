@@ -11,7 +11,7 @@ from keras_vaegan.data.augment import DRAWS, augment
 from keras_vaegan.kernels.random import draw_uniform
 from keras_vaegan.losses.adversarial import adversarial_loss, lecam_losses
 from keras_vaegan.losses.reconstruction import mean_absolute_error, ssim_loss
-from keras_vaegan.losses.terms import read_values, sum_terms
+from keras_vaegan.losses.weighted_sum import read_values, sum_terms
 from keras_vaegan.models.build import build_model
 from keras_vaegan.models.latent import find_latent_model
 from keras_vaegan.models.layers import advance_spectral_norms, reparameterize

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_vaegan.losses.latent import kl_loss
 from keras_vaegan.losses.reconstruction import mean_absolute_error
-from keras_vaegan.losses.terms import LossTerm, read_values, sum_terms
+from keras_vaegan.losses.weighted_sum import LossTerm, read_values, sum_terms
 from keras_vaegan.models.latent import find_latent_model
 from keras_vaegan.models.layers import reparameterize
 from keras_vaegan.models.modality_unet import build_modality_unet

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_vaegan.losses.adversarial import relativistic_losses
 from keras_vaegan.losses.reconstruction import mean_absolute_error, ssim
-from keras_vaegan.losses.terms import LossTerm, read_values, sum_terms
+from keras_vaegan.losses.weighted_sum import LossTerm, read_values, sum_terms
 from keras_vaegan.models.discriminators import build_discriminator
 from keras_vaegan.models.rrdbnet import build_rrdbnet
 from keras_vaegan.systems.super_resolution.config import SuperResolutionConfig

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_vaegan.losses.terms import LossTerm, read_values, sum_terms
+from keras_vaegan.losses.weighted_sum import LossTerm, read_values, sum_terms
 from keras_vaegan.systems.cyclegan.config import CycleGANConfig, LossConfig
 from keras_vaegan.systems.cyclegan.terms import DomainPass, make_terms, to_unit
 

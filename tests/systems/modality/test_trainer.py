@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_vaegan.errors import InputError
-from keras_vaegan.losses.terms import sum_terms
+from keras_vaegan.losses.weighted_sum import sum_terms
 from keras_vaegan.systems.modality.config import ModalityLossConfig
 from keras_vaegan.systems.modality.data import read_split, split_cases
 from keras_vaegan.systems.modality.trainer import compute_brain_figures
