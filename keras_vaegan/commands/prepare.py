@@ -31,6 +31,8 @@ class PrepareOptions(CommandOptions):
     """1 (gray) or 3."""
     align: Literal["none", "head"] | None = None
     """Crop every image to the head's bounding box first."""
+    surroundings: Literal["keep", "black"] | None = None
+    """Whether what lies apart from the head (table, head rest, writing) is painted black."""
     resize: Literal["pad", "stretch"] | None = None
     """Keep the aspect on a black square, or fill it."""
 
@@ -49,7 +51,7 @@ def prepare(options: PrepareOptions) -> int:
         )
     if options.out.suffix != ".npz":
         raise InputError(f"--out {options.out}: expected a name that ends in .npz")
-    names = ("image_size", "channels", "align", "resize")
+    names = ("image_size", "channels", "align", "surroundings", "resize")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     data = dataclasses.replace(data, **given)
     import_backend()

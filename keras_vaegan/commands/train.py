@@ -69,6 +69,8 @@ class TrainOptions(CommandOptions):
     """Whether each head's gradient is normalised on its own."""
     align: Literal["none", "head"] | None = None
     """Crop every image to the head's bounding box first."""
+    surroundings: Literal["keep", "black"] | None = None
+    """Whether what lies apart from the head (table, head rest, writing) is painted black."""
     target: Literal["t1", "t1ce", "t2", "flair", "any"] | None = None
     """Contrast that modality_unet generates; any for one network that generates all four."""
     leave_out: str | None = None

@@ -31,6 +31,8 @@ class DataConfig:
         channels: 1 (gray) or 3.
         resize: "pad" keeps the aspect on a black square, "stretch" fills the square.
         align: "head" crops to the head's bounding box and scales it to a common size first.
+        surroundings: "black" paints over what lies apart from the head (table, head rest, writing),
+            "keep" leaves it: a network passes it on as tissue or bone, and learns to invent it.
         value_range: "tanh" for [-1, 1], "sigmoid" for [0, 1].
         validation_images: Training images per domain held back for validation.
         ct_window: Level and width in Hounsfield units of the window that a CT volume is brought
@@ -43,6 +45,7 @@ class DataConfig:
     channels: Literal[1, 3] = 3
     resize: Literal["pad", "stretch"] = "pad"
     align: Literal["none", "head"] = "none"
+    surroundings: Literal["keep", "black"] = "keep"
     value_range: Literal["tanh", "sigmoid"] = "tanh"
     validation_images: Count = 32
     ct_window: tuple[float, float] = (40.0, 80.0)

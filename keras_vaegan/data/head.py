@@ -1,4 +1,4 @@
-"""The head's box in a cross-section, at one working size for frames of any size.
+"""The head in a cross-section, its box and what lies around it, at one working size for any frame.
 
 Smoothed, cut at a share of Otsu's threshold, opened (which removes thin table arcs and burnt-in
 text); the largest connected piece is the head. In `keras.ops`, as `data.preparation`.
@@ -21,6 +21,7 @@ LEVELS = 256
 THRESHOLD_SHARE = 0.35
 SMALLEST_SPAN = 1e-3  # of the brightest value, for a picture that is not blank
 SMALLEST_SHARE = 0.02  # of the frame, for the head's area
+NEAR = 8  # working pixels around the foreground that still belong to the head: 3 % of the frame
 
 
 def find_head_edges(images):
@@ -42,9 +43,28 @@ def find_head_edges(images):
     return ops.where(found, edges, whole) * ops.stack([height, width, height, width])
 
 
+def blacken_surroundings(images):
+    """Paint black what lies apart from the head: tables, head rests, writing, a gray frame.
+
+    Args:
+        images: (N, H, W, C) float32, 0 is black; their size is known.
+
+    Returns:
+        The same shape. The head is the largest piece of the foreground and of what is near it,
+        with all that lies between two of its pixels along both axes; an image in which nothing
+        stands out stays as it is.
+    """
+    foreground = find_foreground(shrink(ops.mean(images, axis=-1)))
+    piece = find_largest_piece(_join_near(ops.maximum, foreground, NEAR))
+    head = _fill_between(piece, axis=1) * _fill_between(piece, axis=2)
+    found = ops.mean(piece, axis=(1, 2), keepdims=True) >= SMALLEST_SHARE
+    rows, columns = (_make_average(SIDE, side) for side in images.shape[1:3])
+    return images * _apply(rows, columns, ops.where(found, head, 1.0))[..., None]
+
+
 def shrink(gray):
     """Frames (N, H, W) -> working pictures (N, SIDE, SIDE): areas averaged, or repeated."""
-    rows, columns = (_make_average(side) for side in ops.shape(gray)[1:3])
+    rows, columns = (_make_average(side, SIDE) for side in ops.shape(gray)[1:3])
     return _apply(rows, columns, gray)
 
 
@@ -139,11 +159,11 @@ def _apply(rows, columns, pictures):
     return ops.matmul(ops.matmul(rows, pictures), ops.transpose(columns))
 
 
-def _make_average(count):
-    """(SIDE, count): each working pixel's average over the frame's pixels that it covers."""
-    new = np.arange(SIDE, dtype="float32")[:, None]
-    old = ops.cast(ops.arange(count, dtype="int32"), "float32")
-    step = ops.cast(count, "float32") / SIDE
+def _make_average(old_count, new_count: int):
+    """(new_count, old_count): each new pixel's average over the old pixels that it covers."""
+    new = np.arange(new_count, dtype="float32")[:, None]
+    old = ops.cast(ops.arange(old_count, dtype="int32"), "float32")
+    step = ops.cast(old_count, "float32") / new_count
     covered = ops.minimum((new + 1) * step, old + 1) - ops.maximum(new * step, old)
     return ops.maximum(covered, 0.0) / step
 
@@ -161,6 +181,13 @@ def _join_near(join, pictures, reach: int, mode: str = "constant"):
         parts = [padded[:, a:b] if axis == 1 else padded[:, :, a:b] for a, b in ends]
         pictures = functools.reduce(join, parts)
     return pictures
+
+
+def _fill_between(mask, axis: int):
+    """1 from the first to the last 1 of every line of (N, SIDE, SIDE) along an axis."""
+    before = ops.cumsum(mask, axis=axis)
+    after = before[:, -1:] - before + mask if axis == 1 else before[:, :, -1:] - before + mask
+    return ops.cast(ops.logical_and(before > 0.5, after > 0.5), "float32")
 
 
 def _find_extent(filled):

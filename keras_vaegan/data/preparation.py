@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from keras_vaegan.config.data import DataConfig
-from keras_vaegan.data.head import find_head_edges
+from keras_vaegan.data.head import blacken_surroundings, find_head_edges
 
 HEAD_MARGIN = 0.04  # of the box's longer side, on every side
 CUBIC = -0.75  # slope of the growing kernel at its first zero; the shipped weights saw this one
@@ -90,9 +90,19 @@ def place_images(images, data: DataConfig, partners=None) -> tuple[Any, Placemen
     images = to_channels(images, data.channels)
     regions = choose_regions(images, data.resize, data.align, partners)
     placement = Placement(regions, tuple(ops.shape(images)[1:3]))
+    return crop_squares(images, placement, data=data), placement
+
+
+def crop_squares(images, placement: Placement, *, data: DataConfig):
+    """The squares of frames (N, H, W, data.channels) in [0, 1]; what surrounds the head as asked.
+
+    Returns:
+        (N, S, S, data.channels) float32.
+    """
     squares = placement.crop(images, data.image_size)
     shape = (-1, data.image_size, data.image_size, data.channels)
-    return ops.reshape(squares, shape), placement  # a graph learns the number of channels here
+    squares = ops.reshape(squares, shape)  # a graph learns the number of channels here
+    return blacken_surroundings(squares) if data.surroundings == "black" else squares
 
 
 def restore_images(squares, placement: Placement, limits: Limits, channels, dtype: str):

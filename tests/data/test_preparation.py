@@ -339,3 +339,44 @@ def test_a_plain_call_is_the_compiled_one():
     plain = call(choose_regions, image, resize="pad", align="head")
     compiled = call_compiled(choose_regions, image, resize="pad", align="head")
     np.testing.assert_array_equal(plain, compiled)
+
+
+# -- surroundings ------------------------------------------------------------------------------
+
+
+def fit_both(image, size, align="none"):
+    """The square of one image with its surroundings, and without them."""
+    return [
+        call(fit_images, as_batch(image), data=DataConfig(size, 1, align=align, surroundings=kind))
+        for kind in ("keep", "black")
+    ]
+
+
+@pytest.mark.parametrize("size", [64, 256, 300])
+def test_what_lies_apart_from_the_head_is_painted_black(size):
+    """A head with a dark skull and a dark middle stays whole; table, writing and a corner go."""
+    rows, columns = np.mgrid[:300, :300]
+    radius = np.hypot(rows - 140, columns - 150)
+    head = np.where(radius < 90, 180, 0) * (np.abs(radius - 75) > 5) * (radius > 20)
+    image = head.astype("uint8")
+    image[265:280, 40:260] = 255
+    image[5:20, 5:60] = 230
+    image[280:, 280:] = 120
+    keep, black = fit_both(image, size)
+    whole = fit_both(head.astype("uint8"), size)[0]
+    assert not np.array_equal(keep, whole)
+    np.testing.assert_array_equal(black, whole)
+
+
+@pytest.mark.parametrize("value", [0, 130])
+def test_a_blank_image_keeps_its_surroundings(value):
+    np.testing.assert_array_equal(*fit_both(np.full((40, 50), value, "uint8"), 32))
+
+
+def test_real_heads_stay_whole_without_their_surroundings(real_images):
+    for folder in ("testA", "testB"):
+        for path in list_images(real_images / folder)[::10]:
+            keep, black = fit_both(to_channels(read_image(path), 1), 256, align="head")
+            middle = np.s_[:, 64:-64, 64:-64]
+            assert np.mean(keep[middle] != black[middle]) < 0.01, path.name
+            assert black.sum(dtype=float) > 0.85 * keep.sum(dtype=float), path.name

@@ -203,6 +203,8 @@ def open_translation(network: Network) -> Exportable:
         ("pad", "none"): "the whole frame on a centred black square",
         ("stretch", "none"): "the whole frame, stretched to a square",
     }.get((data.resize, data.align), "the square around the head, found by its intensities")
+    if data.surroundings == "black":
+        placed += ", with what lies apart from the head painted black,"
     channels = (
         "Of colour images the luma is taken"
         if data.channels == 1

@@ -48,7 +48,7 @@ def vae_cyclegan_small() -> CycleGANConfig:
             latent_channels=32,
         ),
         discriminator=DiscriminatorConfig(filters=(48, 96, 192, 256), trunk_depth=1, groups=0),
-        data=DataConfig(channels=1, align="head"),
+        data=DataConfig(channels=1, align="head", surroundings="black"),
         augmentation=AugmentationConfig(mode="in_place"),
         losses=LossConfig(adversarial_weight=8.0, **_SMALL_LOSSES),
         optimizer=OptimizerConfig(
@@ -116,7 +116,7 @@ def resnet_cyclegan_small() -> CycleGANConfig:
     return CycleGANConfig(
         generator=ResnetGeneratorConfig(filters=(16, 32, 64), num_residual_blocks=6),
         discriminator=PatchDiscriminatorConfig(filters=(32, 64, 128, 256), instance_norm=False),
-        data=DataConfig(channels=1, align="head"),
+        data=DataConfig(channels=1, align="head", surroundings="black"),
         augmentation=_SYSTEM_C_AUGMENTATION,
         losses=LossConfig(adversarial_weight=5.0, discriminator_gradients="joint", **_SMALL_LOSSES),
         optimizer=OptimizerConfig(

@@ -16,6 +16,13 @@ _REGIONS = {
     "top and left are rounded (halves to even).",
     "stretch": "The region is the whole frame.",
 }
+_SURROUNDINGS = (
+    "Paint black what lies apart from the head: find the foreground of the resized picture as "
+    f"`head` tells, dilate it by {2 * head.NEAR + 1} x {2 * head.NEAR + 1} pixels, take its "
+    "largest piece, and keep what lies between two pixels of the piece both along rows and along "
+    f"columns; where the piece is less than {head.SMALLEST_SHARE:g} of the picture, keep all. "
+    "Bring this mask of 0 and 1 to the picture's size by averages over areas, and multiply."
+)
 _RESIZE = (
     "along each axis by itself: where pixels become fewer, the average over the old pixels that a "
     "new one covers; else Keys' cubic kernel at the new pixel's centre, whose taps beyond the "
@@ -48,6 +55,7 @@ def describe_preparation(data: DataConfig, channels: int) -> dict[str, Any]:
             color,
             _REGIONS[region],
             f"Resize the region, black (0) beyond the frame, to {size} pixels, {_RESIZE}",
+            *([_SURROUNDINGS] if data.surroundings == "black" else []),
             f"Map [0, 1] to [{low:g}, {high:g}]. Layout: (1, rows, columns, channels), float32.",
         ],
         "after": [
@@ -67,10 +75,12 @@ def describe_preparation(data: DataConfig, channels: int) -> dict[str, Any]:
         "luma_weights": LUMA,
         "resize": data.resize,
         "align": data.align,
+        "surroundings": data.surroundings,
         "cubic_slope": CUBIC,
         "volumes": {"ct_window": data.ct_window, "mri_percentiles": data.mri_percentiles},
     }
-    return {**record, "head": _describe_head()} if region == "head" else record
+    needs_head = region == "head" or data.surroundings == "black"
+    return {**record, "head": _describe_head()} if needs_head else record
 
 
 def _describe_head() -> dict[str, Any]:

@@ -40,6 +40,7 @@ class CycleGANSystem(System):
     options = {
         "image_size": "data.image_size",
         "align": "data.align",
+        "surroundings": "data.surroundings",
         "skip_levels": "generator.skip_levels",
         "recompute": "recompute",
         "cycle_weight": "losses.cycle_weight",

@@ -7,6 +7,7 @@ of the latent.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -17,7 +18,7 @@ from scipy.ndimage import gaussian_filter1d, median_filter
 from keras_vaegan.config.data import DataConfig
 from keras_vaegan.data.head import find_head_edges
 from keras_vaegan.data.planes import AxialSlices, cut_axial
-from keras_vaegan.data.preparation import HEAD_MARGIN, Placement
+from keras_vaegan.data.preparation import HEAD_MARGIN, Placement, crop_squares
 from keras_vaegan.data.volume import Volume
 from keras_vaegan.errors import InputError
 from keras_vaegan.kernels import call_compiled
@@ -196,11 +197,6 @@ def plan_regions(
     return regions.astype("float32"), shown
 
 
-def crop(images, placement: Placement, *, size: int):
-    """Frames (N, H, W, 1) -> the network's squares, as a function to compile."""
-    return placement.crop(images, size)
-
-
 def restore(squares: tuple, placement: Placement, *, size: int) -> tuple:
     """(generated, input, *others) squares -> frames of one channel: generated, air, *others.
 
@@ -231,7 +227,8 @@ def _translate_slices(
     # The last batch is filled up: every new size would be compiled anew.
     fill = np.pad(np.arange(count), (0, translator.batch_size - count), mode="edge")
     frame = Placement(frame.regions[fill], frame.shape)
-    squares = call_compiled(crop, part[fill], frame, size=side)
+    gray = dataclasses.replace(translator.data, channels=1)
+    squares = call_compiled(crop_squares, part[fill], frame, data=gray)
     squares = np.repeat(squares, translator.data.channels, axis=-1)
     mean, deviation = _run(translator, squares, samples, seed)
     restored = call_compiled(restore, (mean, squares, *deviation), frame, size=side)
