@@ -16,6 +16,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ |= {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
 os.environ["XLA_FLAGS"] = (
@@ -93,12 +94,40 @@ def compare_runs(folder: Path) -> list[dict]:
     eager = build(MODALITY)
     eager.compile(run_eagerly=True)
     assert eager.train_on_batch(make_batch(MODALITY, 0))
+    watch_a_run()
     runs = []
     for seed in COMPARED:
         runs.append(compare_ways(folder / str(seed), seed))
         if max(runs[-1].values()) <= AGREEMENT:
             break
     return runs
+
+
+def watch_a_run() -> None:
+    """A run is looked at between its steps, and ends at the first check after losses of NaN."""
+    from types import SimpleNamespace
+
+    import numpy as np
+    from tiny import MODALITY, make_batch
+
+    from keras_vaegan.errors import TrainingDiverged
+    from keras_vaegan.training.callbacks import CHECKED_EVERY, StopWhereDiverged
+
+    trainer, batch = build(MODALITY), make_batch(MODALITY, 0)
+    recorder: Any = SimpleNamespace(history=[], folder="run")
+    watch, steps = [StopWhereDiverged(recorder)], CHECKED_EVERY + 1
+    trainer.fit(iter([batch] * steps), steps_per_epoch=steps, callbacks=watch, verbose=0)
+    assert int(trainer.trained_steps.value) == steps and trainer.find_failure() == 0
+    broken = [np.full_like(part, np.nan) if part.ndim == 4 else part for part in batch]
+    batches = iter([batch, broken] + [batch] * 2 * CHECKED_EVERY)
+    try:
+        trainer.fit(batches, steps_per_epoch=2 * steps, callbacks=watch, verbose=0)
+    except TrainingDiverged as told:
+        assert f"step {steps + 2}" in str(told), told
+        assert len(list(batches)) == CHECKED_EVERY + 3  # stopped at call 2 * CHECKED_EVERY
+    else:
+        raise AssertionError("a run of NaN went on")
+    assert trainer.find_failure() == steps + 2 and trainer.get_weights()
 
 
 def compare_ways(folder: Path, seed: int) -> dict:

@@ -72,6 +72,8 @@ class StepRunner:
     metrics: Any
     history: Any
     state_variables: Callable[[], dict]
+    trained_steps: keras.Variable  # callbacks read these two between the steps
+    failed_step: keras.Variable
     reset_metrics: Callable[[], None]
     train_step: Callable[[Any], dict]
     test_step: Callable[[Any], dict]
@@ -169,21 +171,30 @@ class StepRunner:
 
     @contextmanager
     def _run(self, step: Callable, size: int = 1) -> Iterator[Callable[[list], dict]]:
-        """Give `size` batches -> logs; the variables have their new values after the block."""
+        """Give `size` batches -> logs; the variables have their new values after the block.
+
+        `trained_steps` and `failed_step` have theirs after every call.
+        """
         variables, key = self.list_variables(), (step.__name__, size)
         if key not in self._calls:
             self._calls[key] = self._compile(step, variables, size)
         state = [[variable.value for variable in variables]]
         distribution = keras.distribution.distribution()
+        between = {id(self.trained_steps), id(self.failed_step)}
+        watched = [(k, v) for k, v in enumerate(variables) if id(v) in between]
 
         def call(batches: list) -> dict:
             placed = [place_batch(batch, distribution) for batch in batches]
             state[0], logs = self._calls[key](state[0], placed)
+            for place, variable in watched:
+                variable.assign(state[0][place])
             return logs
 
-        yield call
-        for variable, value in zip(variables, state[0], strict=True):
-            variable.assign(value)
+        try:
+            yield call
+        finally:  # the old values' memory is gone, whatever has happened
+            for variable, value in zip(variables, state[0], strict=True):
+                variable.assign(value)
 
     def _compile(self, step: Callable, variables: list, size: int) -> Callable:
         """(values, `size` batches) -> (values, logs); takes over the memory of the old values."""
