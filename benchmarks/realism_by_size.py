@@ -29,14 +29,14 @@ def main() -> None:
     from keras_vaegan.data.folders import find_image_root
     from keras_vaegan.data.image import image_to_unit
     from keras_vaegan.evaluation.realism import describe_stored
-    from keras_vaegan.evaluation.truth import find_cases
+    from keras_vaegan.evaluation.truth import tell_cases
     from keras_vaegan.systems.cyclegan.images import load_test_sets
     from keras_vaegan.systems.cyclegan.translator import Translator
 
     to_ct, to_mri = (Translator.load(arguments.weights, name) for name in ("mri2ct", "ct2mri"))
     sets = load_test_sets(find_image_root(arguments.data), to_ct.data)
     ct, mri = (image_to_unit(sets[name]["images"]) for name in ("testA", "testB"))
-    ct_cases, mri_cases = (find_cases(sets[name]["names"]) for name in ("testA", "testB"))
+    ct_cases, mri_cases = (tell_cases(sets[name]["names"]) for name in ("testA", "testB"))
     real = {"ct": describe_stored(ct), "mri": describe_stored(mri)}
     for name, translator, inputs, origin, cases in (
         ("ct", to_ct, mri, "mri", (mri_cases, ct_cases)),

@@ -16,6 +16,7 @@ from keras_vaegan.config.networks import ModalityUNetConfig, RRDBNetConfig
 from keras_vaegan.config.run import OptimizerConfig
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.cyclegan.config import CycleGANConfig, LossConfig
+from keras_vaegan.systems.modality.config import ModalityConfig
 from keras_vaegan.systems.registry import PRESETS, get_preset
 from keras_vaegan.weights.record import WeightsRecord
 
@@ -125,6 +126,11 @@ def test_either_calling_style_gives_a_config():
         (lambda: OptimizerConfig(cosine_steps=-1), "cosine_steps=-1: expected at least 0"),
         (lambda: AugmentationConfig(flip=2), "flip=2: expected at most 1"),
         (lambda: AugmentationConfig(mode="both"), "mode='both': expected 'copy', 'in_place' or"),
+        (
+            lambda: ModalityConfig(optimizer=OptimizerConfig(ema_decay=0.9)),
+            "ema_decay=0.9: expected 0 for this system",
+        ),
+        (lambda: DataConfig(surroundings="blur"), "surroundings='blur': expected 'keep' or"),
         (lambda: DataConfig(resize="crop"), "resize='crop': expected 'pad' or 'stretch'"),
         (lambda: DataConfig(align="skull"), "align='skull': expected 'none' or 'head'"),
         (lambda: config_from_dict({"kind": "Nothing"}), "unknown config kind 'Nothing'"),

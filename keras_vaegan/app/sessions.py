@@ -34,6 +34,7 @@ class Session:
         self.run: object | None = None  # of the translation that goes on; another one ends it
         self.closed = False
         self._pictures = 0
+        self._runs = 0
 
     def start_over(self) -> None:
         """Forget the input and all that came of it."""
@@ -46,6 +47,17 @@ class Session:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         return place
+
+    def make_run_place(self) -> Path:
+        """An empty folder for a translation's files, beside those of the answer that is shown."""
+        self._runs += 1
+        return self.make_place(f"run_{self._runs}")
+
+    def show(self, answer: Answer, place: Path) -> None:
+        """Take a translation whose files are in `place` for the answer; the files of others go."""
+        self.answer, self.views = answer, answer.views
+        for other in set(self.folder.glob("run_*")) - {place}:
+            shutil.rmtree(other, ignore_errors=True)
 
     def save_picture(self, picture: np.ndarray) -> str:
         """Write a picture for the browser, (H, W, 3) uint8; the page shows few: old ones go."""

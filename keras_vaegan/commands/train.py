@@ -15,10 +15,7 @@ from keras_vaegan.systems.registry import SYSTEMS, find_system, get_preset
 
 SIGNALLED = 128  # plus the signal: 130 for Ctrl-C, 143 for SIGTERM
 DEFAULT_PRESET = "vae_cyclegan_small"
-SHARED_FIELDS = {
-    **{name: name for name in ("steps", "batch_size", "precision", "seed")},
-    "cosine_steps": "optimizer.cosine_steps",
-}
+SHARED_FIELDS = {name: name for name in ("steps", "batch_size", "precision", "seed")}
 FIXED_IN_A_RUN = ("generator.", "data.")
 
 
@@ -163,10 +160,10 @@ def resolve_config(options: TrainOptions) -> Any:
         if value is None:
             continue
         if name not in fields:
-            kind = next(s.config_type.__name__ for s in SYSTEMS if name in s.options)
+            kinds = [s.config_type.__name__ for s in SYSTEMS if name in s.options]
             raise InputError(
-                f"{_flag(name)} given with a {type(config).__name__}: expected it with a {kind}'s "
-                "preset only; drop it"
+                f"{_flag(name)} given with a {type(config).__name__}: expected it with a "
+                f"{' or '.join(kinds)}'s preset only; drop it"
             )
         config = _replace_field(config, name, fields[name], value, options.resume)
     if options.init_from is None:

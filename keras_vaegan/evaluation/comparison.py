@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.confidence import bootstrap_difference
-from keras_vaegan.evaluation.truth import find_cases
+from keras_vaegan.evaluation.truth import tell_cases
 
 GROUPS = ("domain", "target", "folder")
 HIGHER = {"psnr", "ssim", "f1", "auc"}
@@ -113,7 +113,7 @@ def _find_own_cases(pairs: Sequence[tuple[Row, Row]]) -> Sequence[str] | None:
     rows = [pair[0] for pair in pairs]
     if all("case" in row for row in rows):
         return [str(row["case"]) for row in rows]
-    return find_cases([str(row["name"]) for row in rows]) if "name" in rows[0] else None
+    return tell_cases([str(row["name"]) for row in rows]) if "name" in rows[0] else None
 
 
 def _compare(

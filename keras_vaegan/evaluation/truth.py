@@ -96,7 +96,7 @@ def group_by_case(cases: Sequence[str], scores: Sequence[float]) -> dict[str, di
     return {case: {"n": len(own), "mean": float(np.mean(own))} for case, own in groups.items()}
 
 
-def find_cases(names: Sequence[str]) -> list[str] | None:
+def tell_cases(names: Sequence[str]) -> list[str] | None:
     """The case of every slice of a set, where its file names tell it.
 
     They do where all end in the three digits of a slice's number and two cases or more are left

@@ -9,7 +9,7 @@ CT_BRAIN = 0.4  # of a CT in a brain window
 MRI_BRAIN = 0.35  # the median brain of the Kaggle set's MRI, 0.25 to 0.46 in half of its images
 
 
-def find_background(unit):
+def find_air(unit):
     """Mark the air around a head: what a morphological closing of the bright pixels leaves out.
 
     Bone, fluid and sinuses are dark in some images too, but lie enclosed by brighter tissue.
@@ -34,7 +34,7 @@ def choose_start(unit, air, anchor: str, domain: str):
 
     Args:
         unit: (N, H, W, C) images in [0, 1].
-        air: (N, H, W, 1) float32 of `find_background`.
+        air: (N, H, W, 1) float32 of `find_air`.
         anchor: "copy", "negative", "shell": the negative near the head's surface (to a depth of a
             twelfth of the image side) and of whatever is nearly white, the input elsewhere; or
             "tissue": what the tissues are known to look like.
@@ -61,7 +61,7 @@ def find_brain(unit, air):
 
     Args:
         unit: (N, H, W, C) MRI in [0, 1].
-        air: (N, H, W, 1) float32 of `find_background`.
+        air: (N, H, W, 1) float32 of `find_air`.
 
     Returns:
         (N, H, W, 1) float32 from 0 to 1.
@@ -76,7 +76,7 @@ def find_ct_brain(unit, air):
 
     Args:
         unit: (N, H, W, C) CT in [0, 1], its window known only to show brain as a middle gray.
-        air: (N, H, W, 1) float32 of `find_background`.
+        air: (N, H, W, 1) float32 of `find_air`.
 
     Returns:
         (N, H, W, 1) float32 from 0 to 1.

@@ -15,7 +15,7 @@ class Seeds:
     """Hand out one initialiser seed after another, so that equal configs build equal weights."""
 
     def __init__(self, seed: int) -> None:
-        self._next = 1_000 * seed
+        self._next = 1_000 * seed % 2**31
 
     def initializer(self, gain: float = 1.0) -> keras.initializers.Initializer:
         """He-normal with the next seed; `gain` scales its variance."""

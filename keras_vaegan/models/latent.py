@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import keras
-from keras import layers, ops
+from keras import layers
 
-from keras_vaegan.kernels.random import draw_standard_normal
 from keras_vaegan.models.blocks import Seeds
-from keras_vaegan.models.layers import Sampling, SoftLimit, reparameterize
+from keras_vaegan.models.layers import Sampling, SoftLimit
 
 MEAN, RAW_LOG_VAR = "z_mean", "z_log_var_raw"
 LOG_VAR_LIMIT = 10.0
@@ -61,17 +60,6 @@ class LatentModel:
     def decode(self, z, skips: list, training: bool = False):
         """A latent and its images' skips -> images."""
         return self.decoder([z, *skips], training=training)
-
-    def sample(self, images, seed):
-        """Images -> images by a latent drawn from its distribution.
-
-        Args:
-            images: (N, H, W, C) in the network's value range.
-            seed: (2,) integers; equal seeds draw equal latents.
-        """
-        z_mean, z_log_var, skips = self.encode(images)
-        noise = draw_standard_normal(ops.shape(z_mean), seed)
-        return self.decode(reparameterize(z_mean, z_log_var, noise), skips)
 
 
 def find_latent_model(generator: keras.Model) -> LatentModel | None:

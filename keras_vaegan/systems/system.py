@@ -87,8 +87,11 @@ class TrainingData:
         """Validate the trainer's current weights on what was held back."""
         raise NotImplementedError
 
-    def write_records(self, out: Path) -> None:
-        """Write into the run folder what a resume needs to know beside the config, if anything."""
+    def write_records(self, out: Path, resume: bool) -> None:
+        """Write into the run folder what it keeps of the data beside the config, if anything.
+
+        What a run that saved nothing left there is overwritten, unless this is a resume.
+        """
 
 
 @dataclass(frozen=True)

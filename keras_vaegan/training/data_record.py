@@ -20,15 +20,16 @@ def describe_files(paths: Iterable[Path]) -> dict[str, int | str]:
     return {"files": len(lines), "digest": digest[:16]}
 
 
-def keep_data_record(folder: Path, sources: Mapping[str, Mapping]) -> None:
+def keep_data_record(folder: Path, sources: Mapping[str, Mapping], resume: bool) -> None:
     """Write the record of a new run; of a resumed one say on standard error what has changed.
 
     Args:
         folder: Run folder.
         sources: By part of the data what `describe_files` gives; without "digest" where only the
             number is known.
+        resume: Whether the run goes on; what an earlier one left is overwritten otherwise.
     """
-    began = _read_record(folder / RECORD_FILE)
+    began = _read_record(folder / RECORD_FILE) if resume else None
     if began is None:
         write_json(folder / RECORD_FILE, {name: dict(facts) for name, facts in sources.items()})
         return

@@ -61,7 +61,7 @@ def train_run(
         TrainingDiverged: a loss or weight is not finite; the folder keeps what was saved before.
     """
     resolve_precision(config.precision)  # refuses what this machine cannot do, before the data
-    _check_calls(steps_per_call, config.steps, config.validate_every)
+    _check_calls(steps_per_call, config.validate_every, *([] if epochs else [config.steps]))
     with hold_run_folder(out) if is_chief() else nullcontext():
         samples = system.load_data(config, data, out, resume)
         config = samples.complete(config)
@@ -79,8 +79,8 @@ def train_run(
         _check_calls(steps_per_call, done, every, *(end for _, end in stages))
         if is_chief():
             write_run_config(out, config)
-            keep_data_record(out, samples.sources)
-            samples.write_records(out)
+            keep_data_record(out, samples.sources, resume)
+            samples.write_records(out, resume)
         _log_on_chief(
             f"training on {samples.description}, batches of {config.batch_size}, steps {done} to "
             f"{config.steps}"
@@ -106,17 +106,24 @@ def _train_stages(
     recorder: RunRecorder,
     every: int,
 ) -> None:
-    """Train what is left of every stage, unless a signal or the time limit ends the run."""
-    done = recorder.history[-1]["step"] if recorder.history else 0
+    """Train what is left of every stage, unless a signal or the time limit ends the run.
+
+    A stage is validated every `every` steps from its beginning, also in a run that was interrupted
+    between two validations.
+    """
+    done, begin = recorder.history[-1]["step"] if recorder.history else 0, 0
     with limit:
         for stage, end in stages:
-            if done >= end or limit.is_over:
-                continue
-            trainer.set_stage(stage)
-            limit.steps = end
-            stream = make_stream(read, done)
-            _fit(trainer, stream, limit, recorder, end - done, every)
-            done = recorder.history[-1]["step"]
+            if done < end and not limit.is_over:
+                trainer.set_stage(stage)
+                limit.steps = end
+                stream = make_stream(read, done)
+                rest = min(-(done - begin) % every, end - done)
+                for steps in filter(None, (rest, end - done - rest)):
+                    if not limit.is_over:
+                        _fit(trainer, stream, limit, recorder, steps, every)
+                done = recorder.history[-1]["step"]
+            begin = end
 
 
 def _fit(

@@ -111,7 +111,8 @@ class Trainer(StepRunner, keras.Model):
         """One seed a random stream, a function of the run's seed and the step alone.
 
         Args:
-            names: Of the streams, at most 8; each may use its seed and the next one.
+            names: Of the streams, at most 8. A stream may add small numbers to its seed, to both
+                words alike: no two streams of a step meet so.
             further: Another 8 streams, apart from the first.
         """
         step = keras.ops.cast(self.trained_steps, "int32")
@@ -190,7 +191,7 @@ class Trainer(StepRunner, keras.Model):
         raise NotImplementedError
 
     def save_weight_files(self, folder: str | Path) -> None:
-        """Write the system's weight files, all or none.
+        """Write the system's weight files: each whole, and none before all can be written.
 
         Raises:
             InputError: the folder cannot be written to, or the disk is full.

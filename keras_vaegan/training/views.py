@@ -27,7 +27,8 @@ def draw_view(images, probability: float, draws, black: float):
     side = images.shape[1]
     draws = ops.cast(draws, "float32")
     shifts, mirrored, cut = (ops.cast(draws[i] < probability, "float32") for i in range(3))
-    down, right = (ops.floor((2 * draws[i] - 1) * (side * SHIFT + 1)) * shifts for i in (3, 4))
+    most = int(side * SHIFT)
+    down, right = ((ops.floor(draws[i] * (2 * most + 1)) - most) * shifts for i in (3, 4))
     place = ops.arange(side, dtype="float32")
     rows = place + ops.expand_dims(down, -1)
     columns = place + ops.expand_dims(right, -1)

@@ -218,6 +218,21 @@ def test_a_translation_is_stopped(desk, upload, names):
     assert screen.error.startswith("stopped") and screen.source and not screen.downloads
 
 
+@pytest.mark.parametrize("name", ["plain.png", "mri.nii.gz"])
+def test_a_stopped_translation_leaves_the_answer_before(desk, upload, names, name):
+    """Its files are still there, and still its own; those of the next answer replace them."""
+    desk.open_file(KEY, Path(upload(name)))
+    first = desk.translate(KEY, Order(names[0], "mri2ct"))
+    before = {file: Path(file).read_bytes() for file in first.downloads}
+    screen = desk.translate(KEY, Order(names[1], "mri2ct"), lambda *count: desk.stop(KEY))
+    assert screen.error.startswith("stopped") and screen.downloads == first.downloads
+    assert {file: Path(file).read_bytes() for file in screen.downloads} == before
+    last = desk.translate(KEY, Order(names[1], "mri2ct"))
+    assert not any(Path(file).exists() for file in before)
+    runs = list(Path(last.downloads[0]).parent.parent.glob("run_*"))
+    assert runs == [Path(last.downloads[0]).parent]
+
+
 def test_who_leaves_leaves_nothing(desk, upload, names):
     desk.open_file(KEY, Path(upload("mri.nii.gz")))
     assert any(desk.sessions.root.iterdir())

@@ -94,6 +94,11 @@ def test_every_option_of_a_system_names_a_field(system):
         ("modality_unet", ("--cycle-weight", "0"), "with a CycleGANConfig's preset only"),
         ("rrdbnet_x4", ("--target", "t1"), "with a ModalityConfig's preset only"),
         ("rrdbnet_x4", ("--recompute",), "--recompute given with a SuperResolutionConfig"),
+        (
+            "modality_unet",
+            ("--cosine-steps", "9"),
+            "with a CycleGANConfig or SuperResolutionConfig's preset only",
+        ),
         ("resnet_cyclegan", ("--skip-levels", "0"), "a ResnetGeneratorConfig, which has none"),
         ("demo", ("--minutes", "nan"), "above 0"),
     ],

@@ -7,9 +7,9 @@ from keras_vaegan.evaluation.metrics import compute_ssim
 from keras_vaegan.evaluation.truth import (
     TissueTable,
     compare_in_head,
-    find_cases,
     group_by_case,
     summarise_scores,
+    tell_cases,
 )
 
 
@@ -82,4 +82,4 @@ def test_the_tissue_table_shows_white_fluid():
     ],
 )
 def test_cases_are_told_by_names_that_number_slices(names, cases):
-    assert find_cases(names) == cases
+    assert tell_cases(names) == cases

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras_vaegan.losses.adversarial import adversarial_loss, lecam_losses, relativistic_losses
 from keras_vaegan.losses.latent import kl_loss
 from keras_vaegan.losses.reconstruction import mean_absolute_error, ssim, ssim_loss
-from keras_vaegan.losses.start import choose_start, find_background
+from keras_vaegan.losses.start import choose_start, find_air
 from keras_vaegan.losses.structure import gradient_correlation, structure_loss
 
 
@@ -113,9 +113,9 @@ def test_background_is_the_air_around_the_head_and_not_the_dark_within():
     image = np.where(head, 0.8, 0.05)[None, ..., None].astype("float32")
     image[0, 20:26, 14:40] = 0.0  # dark bone
     image[0, 30:37, 30:34] = 0.0  # dark fluid
-    air = np.array(find_background(image))[0, ..., 0]
+    air = np.array(find_air(image))[0, ..., 0]
     np.testing.assert_array_equal(air, ~head)
-    np.testing.assert_array_equal(np.array(find_background(np.zeros_like(image))), 1)
+    np.testing.assert_array_equal(np.array(find_air(np.zeros_like(image))), 1)
 
 
 def test_lecam_is_the_distance_to_the_other_sides_level():
@@ -158,7 +158,7 @@ def draw_mri(fluid, side=96):
 @pytest.mark.parametrize("fluid", [0.05, 0.95], ids=["T1", "T2"])
 def test_the_tissue_start_of_a_ct_has_white_bone_and_dark_fluid_of_any_mri(fluid):
     image, masks = draw_mri(fluid)
-    start = np.array(choose_start(image, find_background(image), "tissue", "target"))[0, ..., 0]
+    start = np.array(choose_start(image, find_air(image), "tissue", "target"))[0, ..., 0]
     brain = start[masks["brain"] & ~(np.hypot(*(np.mgrid[:96, :96] - 48)) < 8)]
     skull = start[masks["skull"] & ~masks["brain"]]
     assert np.median(brain) == pytest.approx(0.4, abs=0.05)

@@ -91,9 +91,8 @@ def test_samples_neither_move_nor_use_batch_statistics():
     z_mean, _, skips = latent.encode(images)
     plain = np.array(model(images))
     np.testing.assert_allclose(np.array(latent.decode(z_mean, skips)), plain, atol=1e-6)
-    first, again, other = (np.array(latent.sample(images, [0, seed])) for seed in (3, 3, 4))
-    np.testing.assert_array_equal(first, again)
-    assert np.abs(first - other).max() > 1e-6 and np.abs(first - plain).max() > 1e-6
+    moved = np.array(latent.decode(z_mean + 1.0, skips))
+    assert np.abs(moved - plain).max() > 1e-6
     alone = latent.encode(images[:1])[0]
     np.testing.assert_allclose(np.array(alone), np.array(z_mean)[:1], atol=1e-5)
     for held, now in zip(before, model.get_weights(), strict=True):

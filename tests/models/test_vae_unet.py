@@ -84,14 +84,6 @@ def test_the_halves_around_the_latent_are_the_generator(latent):
     assert find_latent_model(build_discriminator(TINY_DISCRIMINATOR)) is None
 
 
-@pytest.mark.parametrize("latent", ["spatial", "dense"])
-def test_a_sample_follows_from_its_seed(latent):
-    halves, images = find_latent_model(build_generator(TINY, latent=latent)), make_images(TINY)
-    first, again, other = (np.array(halves.sample(images, [1, n])) for n in (0, 0, 1))
-    np.testing.assert_array_equal(first, again)
-    assert first.shape == images.shape and np.abs(first - other).max() > 1e-4
-
-
 def test_upsampling_has_no_checkerboard_at_initialisation():
     """A flat image must not come out with a period-2 pattern inside its borders."""
     image = np.full((1, 32, 32, 1), 0.3, "float32")

@@ -82,7 +82,7 @@ class Numbers:
         picture = np.zeros((8, 8, 3), "uint8")
         return Validation() if score is None else Validation({"val_score": score}, picture)
 
-    def write_records(self, out: Path) -> None:
+    def write_records(self, out: Path, resume: bool) -> None:
         (out / "numbers.txt").write_text("from 0")
 
 
@@ -155,9 +155,28 @@ def test_an_epoch_is_a_pass_unless_the_config_says_otherwise(tmp_path):
     assert read_run_config(tmp_path).steps == 6
 
 
+def test_several_steps_a_call_divide_the_run_that_is_asked_for(tmp_path):
+    """Not the one of the config, where the passes are given."""
+    run(tmp_path, config=make_config(steps=5, validate_every=0), epochs=2, steps_per_call=3)
+    assert list_steps(tmp_path) == [3, 6]
+    with pytest.raises(InputError, match="--steps-per-call 2: expected a divisor of 3, 6"):
+        run(tmp_path / "b", config=make_config(validate_every=0), epochs=2, steps_per_call=2)
+
+
 def test_without_validation_the_last_weights_alone_are_kept(tmp_path):
     run(tmp_path)
     assert not (tmp_path / "best").exists() and not (tmp_path / "samples").exists()
+
+
+def test_a_run_cut_between_two_validations_goes_on_with_the_same_ones(tmp_path):
+    """Of both stages, the second of which begins between two multiples of the step count."""
+    stages = [("", 5), ("second", 11)]
+    run(tmp_path / "whole", SumSystem(stages=stages), make_config(steps=11))
+    assert list_steps(tmp_path / "whole") == [2, 4, 5, 7, 9, 11]
+    for end in (3, 8, 11):
+        cut = [(name, min(step, end)) for name, step in stages]
+        run(tmp_path / "cut", SumSystem(stages=cut), make_config(steps=end), resume=end > 3)
+    assert list_steps(tmp_path / "cut") == [2, 3, 4, 5, 7, 8, 9, 11]
 
 
 def test_a_resumed_run_goes_on_where_it_was(tmp_path, capsys):
@@ -276,7 +295,7 @@ def test_a_record_of_the_data_that_is_none_is_written_anew(tmp_path, capsys, tex
     path = tmp_path / RECORD_FILE
     path.write_text(text)
     sources = {"numbers": {"files": 9, "digest": "a"}}
-    keep_data_record(tmp_path, sources)
+    keep_data_record(tmp_path, sources, resume=True)
     assert json.loads(path.read_text()) == sources and capsys.readouterr().err == ""
 
 

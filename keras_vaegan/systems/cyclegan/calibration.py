@@ -13,7 +13,7 @@ from keras_vaegan.data.image import image_to_unit
 from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.anatomy import find_head
 from keras_vaegan.evaluation.error_map import ErrorMap, describe_pixels
-from keras_vaegan.evaluation.truth import find_cases
+from keras_vaegan.evaluation.truth import tell_cases
 from keras_vaegan.evaluation.uncertainty import fit_scale, measure_uncertainty
 from keras_vaegan.systems.cyclegan.images import load_test_sets
 from keras_vaegan.systems.cyclegan.translator import Translator
@@ -104,7 +104,7 @@ def _calibrate(
         )
     mri, ct = (image_to_unit(sets[name]["images"]) for name in ("testB", "testA"))
     names = sets["testB"]["names"]
-    known = find_cases(names) or [""] * len(names)
+    known = tell_cases(names) or [""] * len(names)
     features, errors, spreads, cases = [], [], [], []
     for place_mri, place_ct in progress(sets["pairs"], direction, len(sets["pairs"])):
         pair = {"mri": mri[place_mri][None], "ct": ct[place_ct][None]}

@@ -53,7 +53,7 @@ class LossConfig:
         anchor_weight: Weight of the L1 to that start; 0 for no anchor.
         anchor_steps: Steps of the anchored start. In its first half the anchor stands alone with
             the background and KL terms; in the second it falls to 0 linearly, while the
-            adversarial, cycle, SSIM and identity losses rise from 0 to their weights.
+            adversarial, cycle, SSIM, identity and structure losses rise from 0 to their weights.
         tissue_weight: Weight of the L1, beyond 0.15 on the [0, 1] scale, between a generated CT and
             the "tissue" drawing, deep in slices of the brain, during the whole run. A cycle is as
             happy with white fluid as with dark; this is not.

@@ -82,10 +82,13 @@ class TrainingImages(TrainingData):
             print(f"\n{Alarm(**alarm)}", file=sys.stderr, flush=True)
         return Validation(row, draw_grid(sets, SAMPLE_ROWS))
 
-    def write_records(self, out: Path) -> None:
-        """Write what both domains are like, which `translate` warns by, unless it is there."""
-        few = min(map(len, self.sampler.domains)) < FEWEST_TOLD
-        if few or (Path(out) / STATISTICS_FILE).is_file():
+    def write_records(self, out: Path, resume: bool) -> None:
+        """Write what both domains are like, which `translate` warns by; a resume keeps it."""
+        path = Path(out) / STATISTICS_FILE
+        if resume and path.is_file():
+            return
+        path.unlink(missing_ok=True)
+        if min(map(len, self.sampler.domains)) < FEWEST_TOLD:
             return
         mri, ct = map(_fit_statistics, self.sampler.domains)
         write_statistics(out, {"mri": mri, "ct": ct})

@@ -11,8 +11,8 @@ from keras import ops
 from keras_vaegan.evaluation.alarms import AlarmWatch
 from keras_vaegan.evaluation.protocols import PairScores
 from keras_vaegan.evaluation.realism import describe_stored, join_features
-from keras_vaegan.evaluation.truth import SCORES, find_cases
-from keras_vaegan.losses.start import choose_start, find_background
+from keras_vaegan.evaluation.truth import SCORES, tell_cases
+from keras_vaegan.losses.start import choose_start, find_air
 from keras_vaegan.losses.structure import gradient_correlation
 from keras_vaegan.systems.cyclegan.config import OTHER
 from keras_vaegan.systems.cyclegan.paired import Intensities, TruthScores
@@ -40,7 +40,7 @@ class Side:
 
     def __init__(self, sets: TwoWay, domain: str, options: EvaluationOptions) -> None:
         self.sets, self.domain, self.options = sets, domain, options
-        self.cases = find_cases(sets.names[domain]) if sets.names else None
+        self.cases = tell_cases(sets.names[domain]) if sets.names else None
         self.edges: list[float] = []
         self.watch = AlarmWatch(OTHER[domain])
         kinds = ("cycle", "honest_cycle", *(("cycle_enhanced",) if options.enhance else ()))
@@ -127,7 +127,7 @@ class Side:
 def draw_starts(images: np.ndarray, domain: str) -> dict[str, np.ndarray]:
     """Every hand-drawn start of images in [0, 1], by name; `domain` is the translations'."""
     unit = ops.convert_to_tensor(np.asarray(images, "float32"))
-    air = find_background(unit)
+    air = find_air(unit)
     starts = {name: choose_start(unit, air, name, DOMAINS[domain]) for name in STARTS}
     return {name: ops.convert_to_numpy(start) for name, start in starts.items()}
 

@@ -38,6 +38,7 @@ class CycleGANSystem(System):
     weight_files = CYCLEGAN_FILES
     takes_enhancer = True
     options = {
+        "cosine_steps": "optimizer.cosine_steps",
         "image_size": "data.image_size",
         "align": "data.align",
         "surroundings": "data.surroundings",

@@ -16,7 +16,7 @@ from keras_vaegan.losses.reconstruction import mean_absolute_error, ssim_loss
 from keras_vaegan.losses.start import (
     MRI_BRAIN,
     choose_start,
-    find_background,
+    find_air,
     find_brain,
     find_ct_brain,
     start_share,
@@ -85,7 +85,7 @@ def _make_prior_terms(config: CycleGANConfig, start, images: DomainPass) -> dict
     """
     losses, terms = config.losses, {}
     origin, fake = (to_unit(part, config.data.value_range) for part in (images.origin, images.fake))
-    air = find_background(origin)
+    air = find_air(origin)
     if losses.background_weight:
         terms["background"] = LossTerm(ops.mean(fake * air), losses.background_weight)
     drawn = {}  # by the drawing's name: the start and the tissue term may share one

@@ -353,7 +353,7 @@ def _seed_parts(config: CycleGANConfig) -> dict:
     return {
         name: dataclasses.replace(
             config.generator if name.startswith("g") else config.discriminator,
-            seed=4 * config.seed + offset,
+            seed=(4 * config.seed + offset) % 2**31,
         )
         for name, offset in seeds.items()
     }

@@ -22,7 +22,7 @@ from keras_vaegan.data.preparation import HEAD_MARGIN, Placement, crop_squares
 from keras_vaegan.data.volume import Volume
 from keras_vaegan.errors import InputError
 from keras_vaegan.kernels import call_compiled
-from keras_vaegan.losses.start import find_background
+from keras_vaegan.losses.start import find_air
 from keras_vaegan.systems.cyclegan.config import OTHER
 from keras_vaegan.systems.cyclegan.translator import Translator
 
@@ -205,7 +205,7 @@ def restore(squares: tuple, placement: Placement, *, size: int) -> tuple:
     generated, inputs, *others = (
         ops.reshape(ops.mean(part, axis=-1), (-1, size, size, 1)) for part in squares
     )
-    head = placement.restore(1.0 - find_background(inputs))
+    head = placement.restore(1.0 - find_air(inputs))
     return (placement.restore(generated), 1.0 - head, *map(placement.restore, others))
 
 

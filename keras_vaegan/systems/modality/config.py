@@ -50,7 +50,7 @@ class ModalityConfig(RunConfig):
         generator: The network's architecture.
         data: How volumes become slices.
         losses: Loss terms.
-        optimizer: The optimiser.
+        optimizer: The optimiser. How its rate falls, `rate` says; weights are not averaged.
         rate: "plateau" halves the rate where validations stop to improve, "cosine" lets it fall to
             0 along half a cosine over `steps`.
         plateau_patience: Validations without a better score after which the rate halves.
@@ -71,6 +71,9 @@ class ModalityConfig(RunConfig):
         drop = self.data.augmentation.drop_inputs
         fits = not drop or generator.target == ANY_TARGET
         require(fits, "drop_inputs", drop, f"0, or a network of target {ANY_TARGET}")
+        for name in ("decay", "cosine_steps", "halving_steps", "ema_decay"):
+            value = getattr(self.optimizer, name)
+            require(not value, name, value, "0 for this system; use rate")
 
     @staticmethod
     def upgrade(fields: dict) -> dict:

@@ -108,8 +108,8 @@ class TrainingCases(TrainingData):
         row["val_score"] = float(np.mean(scores))
         return Validation(row, _draw(rows))
 
-    def write_records(self, out: Path) -> None:
-        """Write split.json."""
+    def write_records(self, out: Path, resume: bool) -> None:
+        """Write split.json, which a resume deals its cases by: the same then."""
         write_json(Path(out) / "split.json", self.split)
 
 

@@ -29,6 +29,7 @@ class SuperResolutionSystem(System):
     presets = (presets.rrdbnet_x4, presets.rrdbnet_x4_small)
     command = "enhance"
     weight_files = {"generator": RRDBNET_FILE}
+    options = {"cosine_steps": "optimizer.cosine_steps"}
 
     def build_trainer(self, config: SuperResolutionConfig):
         from keras_vaegan.systems.super_resolution.trainer import SuperResolution

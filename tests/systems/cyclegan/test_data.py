@@ -232,7 +232,7 @@ def make_training_images(count, dtype="uint8"):
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_a_run_records_what_its_domains_are_like(tmp_path, dtype):
     data = make_training_images(30, dtype)
-    data.write_records(tmp_path)
+    data.write_records(tmp_path, resume=False)
     for domain, images in zip(("mri", "ct"), data.sampler.domains, strict=True):
         units = (images / np.iinfo(dtype).max).astype("float32")
         found, expected = read_statistics(tmp_path, domain), DomainStatistics.fit(units)
@@ -242,8 +242,11 @@ def test_a_run_records_what_its_domains_are_like(tmp_path, dtype):
 
 
 def test_records_are_kept_on_a_resume_and_left_out_for_few_images(tmp_path):
-    (tmp_path / STATISTICS_FILE).write_text("earlier")
-    make_training_images(30).write_records(tmp_path)
-    assert (tmp_path / STATISTICS_FILE).read_text() == "earlier"
-    make_training_images(29).write_records(tmp_path / "few")
-    assert not (tmp_path / "few").exists()
+    path = tmp_path / STATISTICS_FILE
+    path.write_text("earlier")
+    make_training_images(30).write_records(tmp_path, resume=True)
+    assert path.read_text() == "earlier"
+    make_training_images(30).write_records(tmp_path, resume=False)
+    assert path.read_text() != "earlier"
+    make_training_images(29).write_records(tmp_path, resume=False)
+    assert not path.exists()
