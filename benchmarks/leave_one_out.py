@@ -58,35 +58,20 @@ def parse_arguments() -> argparse.Namespace:
 def make_config(options: argparse.Namespace):
     """The preset with its changes."""
     from keras_vaegan import get_preset
+    from keras_vaegan.config.changes import change_field, parse_value
 
     config = dataclasses.replace(get_preset(options.preset), precision="float32")
     for change in options.set:
         path, _, text = change.partition("=")
-        config = replace_field(config, path.split("."), parse_value(text))
+        config = change_field(config, path, parse_value(text))
     return dataclasses.replace(config, steps=options.steps) if options.steps else config
-
-
-def parse_value(text: str):
-    """A number, list or truth value as JSON has it, a tuple for a list, else the text itself."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return tuple(value) if isinstance(value, list) else value
-
-
-def replace_field(config, path: list[str], value):
-    """A config with another value at a path of fields."""
-    field, *below = path
-    if below:
-        value = replace_field(getattr(config, field), below, value)
-    return dataclasses.replace(config, **{field: value})
 
 
 def train_fold(config, name: str, options: argparse.Namespace) -> int | None:
     """Train without one case, or go on with it. Returns the signal that stopped it, or None."""
     import keras
 
+    from keras_vaegan.config.changes import change_field
     from keras_vaegan.systems.modality.system import ModalitySystem
     from keras_vaegan.training.run import train_run
     from keras_vaegan.training.run_folder import is_run
@@ -97,7 +82,7 @@ def train_fold(config, name: str, options: argparse.Namespace) -> int | None:
     fold.mkdir(exist_ok=True)
     if not (fold / "cache").exists():
         (fold / "cache").symlink_to(cache.resolve())
-    config = replace_field(config, ["data", "leave_out"], name)
+    config = change_field(config, "data.leave_out", name)
     resume, minutes = is_run(fold), options.minutes
     if resume:
         from keras_vaegan.training.run_folder import read_run_config

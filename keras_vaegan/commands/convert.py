@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from keras_vaegan.commands.shell import CommandOptions, import_backend, run
+from keras_vaegan.commands.shell import CommandOptions, import_backend, read_pairs, run
+from keras_vaegan.config.changes import parse_value
 from keras_vaegan.errors import InputError
 
 SUFFIXES = (".h5", ".keras")
@@ -57,12 +58,12 @@ def rewrite(source: Path, target: Path, options: RewriteOptions = NO_REWRITE_OPT
         InputError: bad source, target or options.
     """
     check_target(target)
-    replacements = _read_pairs(options.replace, "--replace", "LAYER=sampling")
-    assume = _read_pairs(options.assume, "--assume", "groups=8")
+    replacements = read_pairs(options.replace, "--replace", "LAYER=sampling")
+    assume = read_pairs(options.assume, "--assume", "groups=8")
     import_backend()
     from keras_vaegan.interop.keras_h5.load import load_network
 
-    fields = {name: _read_value(text) for name, text in assume.items()}
+    fields = {name: parse_value(text) for name, text in assume.items()}
     network = load_network(source, replacements, fields)
     write_model(network.model, network.record, target)
     return 0
@@ -114,26 +115,6 @@ def write_model(model: Any, config: Any, target: Path) -> None:
         with atomic_path(target) as temporary:
             model.save(temporary)
     print(f"wrote {target}: {model.count_params():,} parameters")
-
-
-def _read_value(text: str) -> object:
-    """A field's value: a number, numbers with commas, true, false or a word."""
-    if "," in text:
-        return tuple(_read_value(part) for part in text.strip("()").split(",") if part)
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    return int(text) if text.lstrip("-").isdigit() else text
-
-
-def _read_pairs(items: tuple[str, ...], option: str, example: str) -> dict[str, str]:
-    """NAME=VALUE items as a dict."""
-    pairs = {}
-    for item in items:
-        name, equals, value = item.partition("=")
-        if not (name and equals and value):
-            raise InputError(f"{option} {item!r}: expected NAME=VALUE, such as {example}")
-        pairs[name] = value
-    return pairs
 
 
 ACTIONS: dict[str, Callable[..., int]] = {

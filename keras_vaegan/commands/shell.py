@@ -37,6 +37,21 @@ class CommandOptions:
     """YAML file of options by name; those of the command line win, --no-NAME against `true`."""
 
 
+def read_pairs(items: Sequence[str], option: str, example: str) -> dict[str, str]:
+    """NAME=VALUE items of an option that repeats, as a dict.
+
+    Raises:
+        InputError: an item is no such pair.
+    """
+    pairs = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not (name and equals and value):
+            raise InputError(f"{option} {item!r}: expected NAME=VALUE, such as {example}")
+        pairs[name] = value
+    return pairs
+
+
 def run(
     command: Callable[..., Any] | Mapping[str, Callable[..., Any]],
     argv: Sequence[str] | None = None,

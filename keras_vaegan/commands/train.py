@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from keras_vaegan.commands.shell import CommandOptions, import_backend, run
+from keras_vaegan.commands.shell import CommandOptions, import_backend, read_pairs, run
 from keras_vaegan.config.base import config_to_json
+from keras_vaegan.config.changes import change_field, parse_value, read_field
 from keras_vaegan.errors import InputError
 from keras_vaegan.systems.registry import SYSTEMS, find_system, get_preset
 
@@ -82,6 +82,8 @@ class TrainOptions(CommandOptions):
     """Keep the decoded images in the accelerator's memory and draw batches there; CycleGANs."""
     steps_per_call: int = 1
     """Steps that one call of the compiled program takes; for steps of a few milliseconds."""
+    set: tuple[str, ...] = ()
+    """Any other field of the config, as --dry-run prints it: losses.brain_weight=10; repeatable."""
     deterministic: bool = False
     """Slower operations that give the same bits in every run."""
     seed: int | None = None
@@ -165,7 +167,9 @@ def resolve_config(options: TrainOptions) -> Any:
                 f"{_flag(name)} given with a {type(config).__name__}: expected it with a "
                 f"{' or '.join(kinds)}'s preset only; drop it"
             )
-        config = _replace_field(config, name, fields[name], value, options.resume)
+        config = _change(config, _flag(name), fields[name], value, options.resume)
+    for path, text in read_pairs(options.set, "--set", "losses.cycle_weight=3").items():
+        config = _change(config, f"--set {path}", path, parse_value(text), options.resume)
     if options.init_from is None:
         return config
     if options.resume:
@@ -192,26 +196,18 @@ def _read_resumed(options: TrainOptions, preset: Any) -> Any:
     return config
 
 
-def _replace_field(config: Any, name: str, path: str, value: Any, resume: bool) -> Any:
+def _change(config: Any, option: str, path: str, value: Any, resume: bool) -> Any:
     """A config with another value at a dotted path; a resumed network and its data are fixed."""
-    *above, field = path.split(".")
-    parts = [config]
-    for part in above:
-        parts.append(getattr(parts[-1], part))
-    if not hasattr(parts[-1], field):
-        raise InputError(
-            f"{_flag(name)} given with a {type(parts[-1]).__name__}, which has none: drop it"
-        )
-    current = getattr(parts[-1], field)
+    try:
+        current = read_field(config, path)
+    except InputError as error:
+        raise InputError(f"{option} given, but {error}; drop it") from error
     if resume and path.startswith(FIXED_IN_A_RUN) and value != current:
         raise InputError(
-            f"{_flag(name)} {value} given with --resume: expected the run's own {current}; drop "
+            f"{option} {value} given with --resume: expected the run's own {current}; drop "
             "it, or train anew into another --out"
         )
-    changed = dataclasses.replace(parts.pop(), **{field: value})
-    for part, below in zip(reversed(parts), reversed(above), strict=True):
-        changed = dataclasses.replace(part, **{below: changed})
-    return changed
+    return change_field(config, path, value)
 
 
 def _flag(name: str) -> str:

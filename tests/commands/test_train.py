@@ -62,6 +62,25 @@ def test_options_change_the_config(capsys):
     ] == "any"  # fmt: skip
 
 
+def test_any_field_is_set_by_its_path(capsys, expect_refusal):
+    changes = ("losses.cycle_weight=3", "data.ct_window=50,350", "best_by=ssim")
+    options = [word for change in changes for word in ("--set", change)]
+    config = print_config(capsys, "--preset", "demo", *options)
+    assert (config["losses"]["cycle_weight"], config["best_by"]) == (3, "ssim")
+    assert config["data"]["ct_window"] == [50, 350]
+    for change, words in {
+        "losses": "expected NAME=VALUE, such as losses.cycle_weight=3",
+        "losses.cycles=3": "no field 'cycles' in a LossConfig: expected one of adversarial,",
+        "steps.more=3": "no field 'more' in a int: it has no fields",
+        "losses=3": "losses",
+        "losses.cycle_weight=-1": "cycle_weight=-1: expected at least 0",
+        "data.ct_window=wide": "ct_window='wide'",
+    }.items():
+        common = ("--data", "x", "--out", "y", "--preset", "demo", "--dry-run")
+        line = expect_refusal(train.main, *common, "--set", change)
+        assert words in line, line
+
+
 def test_a_file_gives_options_and_flags_win(capsys, tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text("preset: demo\nsteps: 7\ncycle_weight: 3\nalign: none\nrecompute: true\n")
@@ -99,7 +118,11 @@ def test_every_option_of_a_system_names_a_field(system):
             ("--cosine-steps", "9"),
             "with a CycleGANConfig or SuperResolutionConfig's preset only",
         ),
-        ("resnet_cyclegan", ("--skip-levels", "0"), "a ResnetGeneratorConfig, which has none"),
+        (
+            "resnet_cyclegan",
+            ("--skip-levels", "0"),
+            "in a ResnetGeneratorConfig",
+        ),
         ("demo", ("--minutes", "nan"), "above 0"),
     ],
 )
@@ -118,6 +141,7 @@ def test_a_resumed_run_keeps_its_network_and_data(tmp_path, capsys, expect_refus
     assert resumed == json.loads(json.dumps(config_to_dict(dataclasses.replace(config, steps=9))))
     assert print_config(capsys, *common, "--cycle-weight", 2)["losses"]["cycle_weight"] == 2
     for change, words in {
+        ("--set", "data.channels=3"): "expected the run's own",
         ("--image-size", 32): f"expected the run's own {config.data.image_size}",
         ("--skip-levels", 1): "expected the run's own",
         ("--align", "none" if config.data.align == "head" else "head"): "the run's own",
