@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: demo test coverage lint docs clean
 .DELETE_ON_ERROR:
 
-# Phantom heads, a small CycleGAN trained on them, and its figures: four to six minutes on 2 cores
+# Phantom heads, a small CycleGAN trained on them, and its figures: three to six minutes on 2 cores
 # without AVX-512, beside the installation.
 demo: $(VENV)/.installed
 	rm -rf $(PHANTOM) $(RUN)

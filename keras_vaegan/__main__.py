@@ -16,7 +16,7 @@ COMMANDS = {
     "prepare": "decode and align a training set once, into one file",
     "train": "train a preset on a folder of images",
     "translate": "translate images or volumes with trained weights",
-    "calibrate": "fit, on pairs, how large the deviation of a run's samples is",
+    "calibrate": "learn, on pairs, how wrong a run's translations are where",
     "synthesize": "generate a missing MRI contrast of a case, NIfTI in, NIfTI out",
     "enhance": "enlarge images or volumes with an RRDBNet",
     "evaluate": "measure a run: cycles, realism, and translation error where truth exists",
