@@ -32,7 +32,8 @@ class DataConfig:
         resize: "pad" keeps the aspect on a black square, "stretch" fills the square.
         align: "head" crops to the head's bounding box and scales it to a common size first.
         surroundings: "black" paints over what lies apart from the head (table, head rest, writing),
-            "keep" leaves it: a network passes it on as tissue or bone, and learns to invent it.
+            and what a translation has there; "keep" leaves it: a network passes it on as tissue or
+            bone, and learns to invent it.
         value_range: "tanh" for [-1, 1], "sigmoid" for [0, 1].
         validation_images: Training images per domain held back for validation.
         ct_window: Level and width in Hounsfield units of the window that a CT volume is brought

@@ -22,6 +22,7 @@ THRESHOLD_SHARE = 0.35
 SMALLEST_SPAN = 1e-3  # of the brightest value, for a picture that is not blank
 SMALLEST_SHARE = 0.02  # of the frame, for the head's area
 NEAR = 8  # working pixels around the foreground that still belong to the head: 3 % of the frame
+FAR = 16  # from where on even the scalp of the other modality cannot lie
 
 
 def find_head_edges(images):
@@ -43,23 +44,24 @@ def find_head_edges(images):
     return ops.where(found, edges, whole) * ops.stack([height, width, height, width])
 
 
-def blacken_surroundings(images):
-    """Paint black what lies apart from the head: tables, head rests, writing, a gray frame.
+def find_head(images, reach: int = NEAR):
+    """Find the head itself, and so what lies apart: tables, head rests, writing, a gray frame.
 
     Args:
-        images: (N, H, W, C) float32, 0 is black; their size is known.
+        images: (N, H, W, C) float32; their size is known.
+        reach: Working pixels around the foreground that belong to it.
 
     Returns:
-        The same shape. The head is the largest piece of the foreground and of what is near it,
-        with all that lies between two of its pixels along both axes; an image in which nothing
-        stands out stays as it is.
+        (N, H, W, 1) float32 from 0 to 1. The head is the largest piece of the foreground and its
+        reach, with all that lies between two of its pixels along both axes; everything, where
+        nothing stands out.
     """
     foreground = find_foreground(shrink(ops.mean(images, axis=-1)))
-    piece = find_largest_piece(_join_near(ops.maximum, foreground, NEAR))
+    piece = find_largest_piece(_join_near(ops.maximum, foreground, reach))
     head = _fill_between(piece, axis=1) * _fill_between(piece, axis=2)
     found = ops.mean(piece, axis=(1, 2), keepdims=True) >= SMALLEST_SHARE
     rows, columns = (_make_average(SIDE, side) for side in images.shape[1:3])
-    return images * _apply(rows, columns, ops.where(found, head, 1.0))[..., None]
+    return _apply(rows, columns, ops.where(found, head, 1.0))[..., None]
 
 
 def shrink(gray):

@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from keras_vaegan.config.data import DataConfig
-from keras_vaegan.data.head import blacken_surroundings, find_head_edges
+from keras_vaegan.data.head import FAR, find_head, find_head_edges
 
 HEAD_MARGIN = 0.04  # of the box's longer side, on every side
 CUBIC = -0.75  # slope of the growing kernel at its first zero; the shipped weights saw this one
@@ -102,7 +102,16 @@ def crop_squares(images, placement: Placement, *, data: DataConfig):
     squares = placement.crop(images, data.image_size)
     shape = (-1, data.image_size, data.image_size, data.channels)
     squares = ops.reshape(squares, shape)  # a graph learns the number of channels here
-    return blacken_surroundings(squares) if data.surroundings == "black" else squares
+    return squares * find_head(squares) if data.surroundings == "black" else squares
+
+
+def find_room(squares, data: DataConfig):
+    """Where a translation of squares (N, S, S, C) in [0, 1] may hold anything: near their head.
+
+    Returns:
+        (N, S, S, 1) float32 from 0 to 1; where surroundings are kept (1, 1, 1, 1), 1.
+    """
+    return find_head(squares, FAR) if data.surroundings == "black" else ops.ones((1, 1, 1, 1))
 
 
 def restore_images(squares, placement: Placement, limits: Limits, channels, dtype: str):

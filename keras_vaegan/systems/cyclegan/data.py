@@ -13,10 +13,12 @@ import numpy as np
 from keras_vaegan.config.base import VALUE_RANGES
 from keras_vaegan.data.folders import TRAIN_FOLDERS, find_image_root, hold_back, spread
 from keras_vaegan.data.image import image_to_unit, list_images
+from keras_vaegan.data.preparation import find_room
 from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.alarms import Alarm
 from keras_vaegan.evaluation.domain import STATISTICS_FILE, DomainStatistics, write_statistics
 from keras_vaegan.evaluation.head_features import shrink_images
+from keras_vaegan.kernels import call_compiled
 from keras_vaegan.systems.cyclegan.config import CycleGANConfig
 from keras_vaegan.systems.cyclegan.evaluation import evaluate_translation
 from keras_vaegan.systems.cyclegan.images import UnpairedSampler, load_images
@@ -139,10 +141,15 @@ def _fit_statistics(images: np.ndarray) -> DomainStatistics:
 
 def _translate(trainer: CycleGAN, network: keras.Model, images: np.ndarray) -> np.ndarray:
     """(N, S, S, C) in [0, 1] -> the same, translated a few at a time."""
-    low, high = VALUE_RANGES[trainer.config.data.value_range]
-    scaled = images.astype("float32") * (high - low) + low
-    parts = [trainer.infer(network, scaled[i : i + BATCH]) for i in range(0, len(scaled), BATCH)]
-    return np.clip((np.concatenate(parts) - low) / (high - low), 0, 1).astype("float32")
+    data = trainer.config.data
+    low, high = VALUE_RANGES[data.value_range]
+    made = []
+    for first in range(0, len(images), BATCH):
+        part = images[first : first + BATCH].astype("float32")
+        output = trainer.infer(network, part * (high - low) + low)
+        room = call_compiled(find_room, part, data=data)
+        made.append(np.clip((output - low) / (high - low), 0, 1) * room)
+    return np.concatenate(made).astype("float32")
 
 
 def flatten_metrics(metrics: dict, best_by: str = "realism") -> dict[str, float]:

@@ -23,6 +23,10 @@ _SURROUNDINGS = (
     f"columns; where the piece is less than {head.SMALLEST_SHARE:g} of the picture, keep all. "
     "Bring this mask of 0 and 1 to the picture's size by averages over areas, and multiply."
 )
+_ROOM = (
+    "Paint black what lies far from the head: multiply by a mask made as before from the prepared "
+    f"picture in [0, 1], with a dilation by {2 * head.FAR + 1} x {2 * head.FAR + 1} pixels."
+)
 _RESIZE = (
     "along each axis by itself: where pixels become fewer, the average over the old pixels that a "
     "new one covers; else Keys' cubic kernel at the new pixel's centre, whose taps beyond the "
@@ -60,6 +64,7 @@ def describe_preparation(data: DataConfig, channels: int) -> dict[str, Any]:
         ],
         "after": [
             f"Map the result's [{low:g}, {high:g}] to [0, 1], and clip.",
+            *([_ROOM] if data.surroundings == "black" else []),
             f"Resize it to the region's size, {_RESIZE}",
             "Put it in the region's place of a frame of the image's size; 0 beyond the region.",
             f"The result has {channels} channels: for a gray image take their mean, for a colour "

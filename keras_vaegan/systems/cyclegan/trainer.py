@@ -8,6 +8,7 @@ from keras import Model, ops
 
 from keras_vaegan.config.base import VALUE_RANGES
 from keras_vaegan.data.augment import DRAWS, augment
+from keras_vaegan.data.preparation import find_room
 from keras_vaegan.kernels.random import draw_uniform
 from keras_vaegan.losses.adversarial import adversarial_loss, lecam_losses
 from keras_vaegan.losses.reconstruction import mean_absolute_error, ssim_loss
@@ -127,9 +128,10 @@ class CycleGAN(Trainer):
         target = self._augment(target, seeds["augment_target"])
         for discriminator in (self.d_source, self.d_target):
             advance_spectral_norms(discriminator)
+        rooms = self._find_room(source), self._find_room(target)
 
         gradients, (fake_source, fake_target, terms) = compute_gradients(
-            lambda: self._compute_generator_loss(source, target, seeds),
+            lambda: self._compute_generator_loss(source, target, rooms, seeds),
             self.generator_variables,
             self.g_optimizer,
         )
@@ -146,8 +148,8 @@ class CycleGAN(Trainer):
         discriminators = {"discriminator_source": d_source, "discriminator_target": d_target}
         return read_values(terms) | discriminators
 
-    def _compute_generator_loss(self, source, target, seeds) -> tuple:
-        """(loss, (fake_source, fake_target, terms)) of both generators."""
+    def _compute_generator_loss(self, source, target, rooms, seeds) -> tuple:
+        """(loss, (fake_source, fake_target, terms)) of both generators; `rooms` of both images."""
         if self.stage == "start":
             return self._compute_start_loss(source, target, seeds)
         noise, latent = seeds["noise"], seeds["latent"]
@@ -157,12 +159,16 @@ class CycleGAN(Trainer):
         fake_source, same_source, *latents_s = self._translate(
             self.g_source, target, source, latent + 1
         )
+        fake_target = self._keep_inside(fake_target, rooms[0])
+        fake_source = self._keep_inside(fake_source, rooms[1])
         cycled_source, *cycle_s = self._generate(
             self.g_source, self._add_cycle_noise(fake_target, noise), latent + 2, self.num_views
         )
         cycled_target, *cycle_t = self._generate(
             self.g_target, self._add_cycle_noise(fake_source, noise + 1), latent + 3, self.num_views
         )
+        cycled_source = self._keep_inside(cycled_source, rooms[0])
+        cycled_target = self._keep_inside(cycled_target, rooms[1])
         passes = {
             "target": DomainPass(
                 "target", target, source, fake_target, latents_t + cycle_t, cycled_target,
@@ -226,6 +232,22 @@ class CycleGAN(Trainer):
             return image
         low, high = VALUE_RANGES[self.config.data.value_range]
         return image + sigma * (high - low) * draw_normal(image, seed, self.num_views)
+
+    def _find_room(self, images):
+        """Where a translation of images may hold anything; None where it may everywhere."""
+        data = self.config.data
+        return find_room(to_unit(images, data.value_range), data) if self._is_bounded else None
+
+    def _keep_inside(self, generated, room):
+        """A translation as a user gets it: black outside its room."""
+        if not self._is_bounded:
+            return generated
+        low, _ = VALUE_RANGES[self.config.data.value_range]
+        return (generated - low) * room + low
+
+    @property
+    def _is_bounded(self) -> bool:
+        return self.config.data.surroundings == "black"
 
     def _augment(self, images, seed):
         """(N, ...) -> (2N, ...) with a random variant of each image, or (N, ...) in place."""

@@ -14,7 +14,7 @@ from keras_vaegan.config.base import VALUE_RANGES
 from keras_vaegan.config.data import DataConfig
 from keras_vaegan.data.folders import SMALLEST_SIDE
 from keras_vaegan.data.image import find_limits
-from keras_vaegan.data.preparation import Placement, prepare_images, restore_images
+from keras_vaegan.data.preparation import Placement, find_room, prepare_images, restore_images
 from keras_vaegan.errors import InputError
 from keras_vaegan.evaluation.error_map import ErrorMap, describe_pixels
 from keras_vaegan.interop.keras_h5.load import Network, check_generator, load_network
@@ -115,12 +115,13 @@ class Translator:
         Returns:
             (N, S, S, C) float32 in [0, 1].
         """
-        return self._to_unit(self.generator(self._to_range(squares), training=False))
+        made = self._to_unit(self.generator(self._to_range(squares), training=False))
+        return made * find_room(squares, self.data)
 
     def encode(self, squares: Any) -> tuple:
-        """Squares (N, S, S, C) in [0, 1] -> their latent and skips, for `decode`."""
+        """Squares (N, S, S, C) in [0, 1] -> their latent, skips and room, for `decode`."""
         assert self.latent is not None
-        return self.latent.encode(self._to_range(squares))
+        return *self.latent.encode(self._to_range(squares)), find_room(squares, self.data)
 
     def decode(self, encoded: tuple, noise: Any) -> Any:
         """Draw translations, in `keras.ops`.
@@ -134,11 +135,11 @@ class Translator:
             (N or K, S, S, C) float32 in [0, 1].
         """
         assert self.latent is not None
-        z_mean, z_log_var, skips = encoded
+        z_mean, z_log_var, skips, room = encoded
         z = reparameterize(z_mean, z_log_var, noise)
         count = ops.shape(z)[0]
         skips = [ops.broadcast_to(skip, (count, *ops.shape(skip)[1:])) for skip in skips]
-        return self._to_unit(self.latent.decode(z, skips))
+        return self._to_unit(self.latent.decode(z, skips)) * room
 
     def draw_noise(self, samples: int, seed: int = 0) -> np.ndarray:
         """(samples, ...) float32 for `decode`; equal seeds give equal noise."""
