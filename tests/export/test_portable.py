@@ -43,7 +43,7 @@ RESNET = ResnetGeneratorConfig(32, channels=1, filters=(4, 8), num_residual_bloc
 RRDBNET = RRDBNetConfig(2, 1, num_features=4, num_blocks=1, growth_channels=4)
 MODALITY = ModalityUNetConfig(image_size=16, filters=(4, 4), latent_channels=2)
 NETWORKS = {
-    "vae": ("g_target_weights.h5", WeightsRecord(VAE, DataConfig(32, 3))),
+    "vae": ("g_target_weights.h5", WeightsRecord(VAE, DataConfig(32, 3, surroundings="black"))),
     "resnet": ("g_source_weights.h5", WeightsRecord(RESNET, DataConfig(32, 1, align="head"))),
     "rrdbnet": ("rrdbnet_weights.h5", WeightsRecord(RRDBNET)),
     "modality": (

@@ -32,7 +32,7 @@ FLOAT_BATCH = tf.TensorSpec((None, None, None, None), tf.float32)
 SUFFIXES = {"uint8": "_uint8", "uint16": "_uint16", "float32": ""}
 
 
-def make_record(channels=1, align="head", activation="tanh"):
+def make_record(channels=1, align="head", activation="tanh", surroundings="keep"):
     """A tiny generator's record."""
     model = VAEUNetConfig(
         image_size=32,
@@ -46,7 +46,8 @@ def make_record(channels=1, align="head", activation="tanh"):
         output_activation=activation,
         seed=3,
     )
-    return WeightsRecord(model, DataConfig(32, channels, align=align, value_range=activation))
+    data = DataConfig(32, channels, align=align, surroundings=surroundings, value_range=activation)
+    return WeightsRecord(model, data)
 
 
 def write_generator(path, **change):
@@ -121,6 +122,7 @@ def test_translations_are_the_python_paths(exported, shape, dtype):
     "change",
     [
         {"channels": 3, "align": "head"},
+        {"channels": 1, "align": "head", "surroundings": "black"},
         {"channels": 3, "align": "none", "activation": "sigmoid"},
     ],
     ids=str,

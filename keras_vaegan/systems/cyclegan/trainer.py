@@ -128,10 +128,9 @@ class CycleGAN(Trainer):
         target = self._augment(target, seeds["augment_target"])
         for discriminator in (self.d_source, self.d_target):
             advance_spectral_norms(discriminator)
-        rooms = self._find_room(source), self._find_room(target)
 
         gradients, (fake_source, fake_target, terms) = compute_gradients(
-            lambda: self._compute_generator_loss(source, target, rooms, seeds),
+            lambda: self._compute_generator_loss(source, target, seeds),
             self.generator_variables,
             self.g_optimizer,
         )
@@ -148,10 +147,11 @@ class CycleGAN(Trainer):
         discriminators = {"discriminator_source": d_source, "discriminator_target": d_target}
         return read_values(terms) | discriminators
 
-    def _compute_generator_loss(self, source, target, rooms, seeds) -> tuple:
-        """(loss, (fake_source, fake_target, terms)) of both generators; `rooms` of both images."""
+    def _compute_generator_loss(self, source, target, seeds) -> tuple:
+        """(loss, (fake_source, fake_target, terms)) of both generators."""
+        rooms = self._find_room(source), self._find_room(target)
         if self.stage == "start":
-            return self._compute_start_loss(source, target, seeds)
+            return self._compute_start_loss(source, target, rooms, seeds)
         noise, latent = seeds["noise"], seeds["latent"]
         fake_target, same_target, *latents_t = self._translate(
             self.g_target, source, target, latent
@@ -182,11 +182,13 @@ class CycleGAN(Trainer):
         terms = self._collect_terms(passes)
         return sum_terms(terms), (fake_source, fake_target, terms)
 
-    def _compute_start_loss(self, source, target, seeds) -> tuple:
+    def _compute_start_loss(self, source, target, rooms, seeds) -> tuple:
         """As `_compute_generator_loss` while only the start counts: translations alone."""
         latent = seeds["latent"]
         fake_target, *latents_t = self._generate(self.g_target, source, latent, self.num_views)
         fake_source, *latents_s = self._generate(self.g_source, target, latent + 1, self.num_views)
+        fake_target = self._keep_inside(fake_target, rooms[0])
+        fake_source = self._keep_inside(fake_source, rooms[1])
         passes = {
             "target": DomainPass("target", target, source, fake_target, latents=latents_t),
             "source": DomainPass("source", source, target, fake_source, latents=latents_s),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_vaegan.config.data import AugmentationConfig
 from keras_vaegan.config.run import OptimizerConfig
 from keras_vaegan.errors import InputError
 from keras_vaegan.interop.keras_h5.load import load_generator
@@ -332,6 +333,24 @@ def test_a_step_takes_one_power_iteration(make_eager, tiny):
         wanted /= np.linalg.norm(wanted)
         np.testing.assert_allclose(np.array(layer.vector_u), wanted, atol=1e-5)
         assert np.abs(wanted - u).max() > 1e-6
+
+
+def test_translations_are_judged_without_surroundings(tiny, monkeypatch):
+    """What the discriminators and the way back see is black far from the input's head."""
+    data = dataclasses.replace(tiny.RESNET.data, surroundings="black")
+    still = AugmentationConfig("none")
+    trainer = build_eager(dataclasses.replace(tiny.RESNET, data=data, augmentation=still))
+    head = np.full((2, 32, 32, 1), -1, "float32")
+    head[:, 10:20, 12:22] = 0.5
+    seen = []
+    judge = trainer._judge
+    monkeypatch.setattr(trainer, "_judge", lambda *call: seen.append(call[2:]) or judge(*call))
+    trainer.train_on_batch((head, head))
+    fakes = [np.array(parts[0 if len(parts) == 1 else 1]) for parts in seen]
+    assert len(fakes) == 4
+    for fake in fakes:
+        assert (fake[:, :6] == -1).all() and (fake[:, :, 28:] == -1).all()
+        assert (fake[:, 12:18, 14:20] > -1).all()
 
 
 def test_cycle_noise_has_the_stated_size(eager):

@@ -180,3 +180,17 @@ def test_a_network_without_a_latent_tells_by_its_error_map(networks):
     translator.error_map = LevelMap()
     translation, deviation = translator.translate(image)
     assert translation.shape == deviation.shape == image.shape and deviation.max() > 0
+
+
+def test_a_translation_is_black_far_from_its_inputs_head(networks):
+    """By the mean and by samples; near the head it is as without."""
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    squares = (0.8 * (np.hypot(rows - 16, columns - 15) < 6)).astype("float32")[None, ..., None]
+    keep, black = (
+        Translator(networks["VAE"], DataConfig(SIDE, 1, surroundings=kind), batch_size=BATCH)
+        for kind in ("keep", "black")
+    )
+    for draw in (Translator.translate_batch, lambda t, images: t.draw_one(images, 2)):
+        whole, inside = draw(keep, squares), draw(black, squares)
+        np.testing.assert_allclose(inside[:, 10:22, 9:21], whole[:, 10:22, 9:21], atol=1e-5)
+        assert whole[:, :5].max() > 0.1 and inside[:, :5].max() == inside[:, :, 27:].max() == 0
