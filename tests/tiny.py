@@ -49,6 +49,7 @@ RESNET = dataclasses.replace(
     batch_size=2,
     generator=ResnetGeneratorConfig(filters=(8, 16), num_residual_blocks=1),
     discriminator=PatchDiscriminatorConfig(filters=(8, 16)),
+    data=dataclasses.replace(VAE.data, surroundings="black"),
     losses=dataclasses.replace(
         _LOSSES,
         discriminator_gradients="joint",

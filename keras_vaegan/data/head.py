@@ -57,7 +57,7 @@ def find_head(images, reach: int = NEAR):
         nothing stands out.
     """
     foreground = find_foreground(shrink(ops.mean(images, axis=-1)))
-    piece = find_largest_piece(_join_near(ops.maximum, foreground, reach))
+    piece = find_largest_piece(_join_near(ops.maximum, foreground, reach), foreground)
     head = _fill_between(piece, axis=1) * _fill_between(piece, axis=2)
     found = ops.mean(piece, axis=(1, 2), keepdims=True) >= SMALLEST_SHARE
     rows, columns = (_make_average(SIDE, side) for side in images.shape[1:3])
@@ -106,8 +106,10 @@ def find_otsu_threshold(levels):
     return find_peak(ops.where(both > 1e-7, spread, 0.0))
 
 
-def find_largest_piece(mask):
+def find_largest_piece(mask, counted=None):
     """The largest connected piece of an opened mask, (N, SIDE, SIDE) of 0 and 1.
+
+    Where `counted`, a part of the mask, is given, its pixels alone tell how large a piece is.
 
     Pieces are told apart on every fourth pixel: one is a number that spreads over its piece. No
     square of the opening's side misses these pixels, so that no piece falls apart; pieces with a
@@ -126,7 +128,10 @@ def find_largest_piece(mask):
     labels, _ = ops.while_loop(
         lambda labels, changed: changed, spread, (coarse * numbers, ops.convert_to_tensor(True))
     )
-    areas = count_numbers(ops.reshape(labels, (-1, side * side)) - 1, side)
+    judged = (
+        labels if counted is None else labels * counted[:, STEP // 2 :: STEP, STEP // 2 :: STEP]
+    )
+    areas = count_numbers(ops.reshape(judged, (-1, side * side)) - 1, side)
     largest = find_peak(areas)[:, None, None] + 1
     piece = ops.cast(ops.equal(labels, largest), "float32")
     # Back on all pixels: each fourth one, and those around it.

@@ -111,7 +111,10 @@ def find_room(squares, data: DataConfig):
     Returns:
         (N, S, S, 1) float32 from 0 to 1; where surroundings are kept (1, 1, 1, 1), 1.
     """
-    return find_head(squares, FAR) if data.surroundings == "black" else ops.ones((1, 1, 1, 1))
+    if data.surroundings != "black":
+        return ops.ones((1, 1, 1, 1))
+    size = data.image_size  # which a graph for any batch does not know
+    return find_head(ops.reshape(squares, (-1, size, size, data.channels)), FAR)
 
 
 def restore_images(squares, placement: Placement, limits: Limits, channels, dtype: str):
