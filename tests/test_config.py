@@ -197,6 +197,8 @@ def test_a_modality_run_of_old_files():
     config = config_from_dict(old)
     assert config.generator == ModalityUNetConfig(filters=(8, 16))
     assert (config.validate_every, config.optimizer.learning_rate) == (9, 1e-3)
+    once = {"kind": "ModalityConfig", "optimizer": {"kind": "OptimizerConfig", "ema_decay": 0.9}}
+    assert config_from_dict(once).optimizer == OptimizerConfig()
 
 
 def test_a_super_resolution_run_of_old_files():

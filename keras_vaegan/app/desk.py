@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -145,7 +144,6 @@ class Desk:
                 raise InputError(STOPPED)
             report(done, total)
 
-        place = session.make_run_place()
         enhancer = self.networks.enhancer if order.enhance and source.image is not None else None
         try:
             network = self.networks.get(order.network, order.direction)
@@ -153,12 +151,12 @@ class Desk:
             request = Request(network, samples, enhancer, order.anonymize)
             with self.networks.lock:
                 check(0, 1)
+                place = session.make_run_place()
                 answer = translate(source, request, place, check)
-            check(1, 1)
+                check(1, 1)
+                session.take(answer, place)
         except Exception as error:
-            shutil.rmtree(place, ignore_errors=True)
             return self._stop_at(key, session, _tell(error, session))
-        session.show(answer, place)
         return self.show(key)
 
     def stop(self, key: str) -> None:

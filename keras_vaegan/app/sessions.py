@@ -35,6 +35,7 @@ class Session:
         self.closed = False
         self._pictures = 0
         self._runs = 0
+        self._shown: Path | None = None  # where the answer's files are
 
     def start_over(self) -> None:
         """Forget the input and all that came of it."""
@@ -49,15 +50,23 @@ class Session:
         return place
 
     def make_run_place(self) -> Path:
-        """An empty folder for a translation's files, beside those of the answer that is shown."""
+        """An empty folder for a translation's files, beside those of the answer that is shown.
+
+        Those of translations that came to nothing go: only one goes on at a time.
+        """
+        self._drop_runs()
         self._runs += 1
         return self.make_place(f"run_{self._runs}")
 
-    def show(self, answer: Answer, place: Path) -> None:
-        """Take a translation whose files are in `place` for the answer; the files of others go."""
-        self.answer, self.views = answer, answer.views
-        for other in set(self.folder.glob("run_*")) - {place}:
-            shutil.rmtree(other, ignore_errors=True)
+    def take(self, answer: Answer, place: Path) -> None:
+        """Take a translation whose files are in `place` for the answer."""
+        self.answer, self.views, self._shown = answer, answer.views, place
+        self._drop_runs()
+
+    def _drop_runs(self) -> None:
+        for place in self.folder.glob("run_*"):
+            if place != self._shown:
+                shutil.rmtree(place, ignore_errors=True)
 
     def save_picture(self, picture: np.ndarray) -> str:
         """Write a picture for the browser, (H, W, 3) uint8; the page shows few: old ones go."""

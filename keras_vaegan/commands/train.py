@@ -169,7 +169,10 @@ def resolve_config(options: TrainOptions) -> Any:
             )
         config = _change(config, _flag(name), fields[name], value, options.resume)
     for path, text in read_pairs(options.set, "--set", "losses.cycle_weight=3").items():
-        config = _change(config, f"--set {path}", path, parse_value(text), options.resume)
+        value = parse_value(text)
+        config = _change(config, f"--set {path}", path, value, options.resume)
+        if path.endswith(".seed") or read_field(config, path) != value:
+            raise InputError(f"--set {path}: it follows from other fields; set those")
     if options.init_from is None:
         return config
     if options.resume:

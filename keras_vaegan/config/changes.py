@@ -35,11 +35,11 @@ def change_field(config: Any, path: str, value: Any) -> Any:
 def parse_value(text: str) -> Any:
     """A value as a command line has it: JSON's, several with commas between them, or a word."""
     try:
-        value = json.loads(text.lower())
+        value = json.loads(text.lower() if text in ("True", "False") else text)
     except (ValueError, RecursionError):
         parts = text.strip("()").split(",") if "," in text else []
         return tuple(parse_value(part) for part in parts if part) or text
-    return tuple(value) if isinstance(value, list) else text if isinstance(value, str) else value
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _check_field(config: Any, name: str) -> str:

@@ -117,11 +117,10 @@ def _train_stages(
             if done < end and not limit.is_over:
                 trainer.set_stage(stage)
                 limit.steps = end
-                stream = make_stream(read, done)
-                rest = min(-(done - begin) % every, end - done)
-                for steps in filter(None, (rest, end - done - rest)):
-                    if not limit.is_over:
-                        _fit(trainer, stream, limit, recorder, steps, every)
+            while done < end and not limit.is_over:  # twice at most
+                rest = -(done - begin) % every  # of an epoch that was cut
+                steps = min(rest or end, end - done)
+                _fit(trainer, make_stream(read, done), limit, recorder, steps, every)
                 done = recorder.history[-1]["step"]
             begin = end
 

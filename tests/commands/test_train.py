@@ -72,7 +72,9 @@ def test_any_field_is_set_by_its_path(capsys, expect_refusal):
         "losses": "expected NAME=VALUE, such as losses.cycle_weight=3",
         "losses.cycles=3": "no field 'cycles' in a LossConfig: expected one of adversarial,",
         "steps.more=3": "no field 'more' in a int: it has no fields",
-        "losses=3": "losses",
+        "losses=3": "losses=3: expected",
+        "generator.image_size=32": "it follows from other fields",
+        "generator.seed=3": "it follows from other fields",
         "losses.cycle_weight=-1": "cycle_weight=-1: expected at least 0",
         "data.ct_window=wide": "ct_window='wide'",
     }.items():

@@ -177,6 +177,8 @@ def test_a_run_cut_between_two_validations_goes_on_with_the_same_ones(tmp_path):
         cut = [(name, min(step, end)) for name, step in stages]
         run(tmp_path / "cut", SumSystem(stages=cut), make_config(steps=end), resume=end > 3)
     assert list_steps(tmp_path / "cut") == [2, 3, 4, 5, 7, 8, 9, 11]
+    totals = [(tmp_path / name / "total.txt").read_text() for name in ("whole", "cut")]
+    assert totals[0] == totals[1] == str(sum(range(11)))  # every batch once
 
 
 def test_a_resumed_run_goes_on_where_it_was(tmp_path, capsys):

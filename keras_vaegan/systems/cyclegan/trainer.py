@@ -330,9 +330,15 @@ class CycleGAN(Trainer):
     def test_step(self, data) -> dict:
         """Cycle both ways with the averaged weights. Returns PSNR, SSIM and L1 by domain."""
         source, target = unpack_batch(data)
+        there, back = self.g_target_ema, self.g_source_ema
+        rooms = self._find_room(source), self._find_room(target)
+
+        def go_round(images, room, first, second):
+            return self._keep_inside(second(self._keep_inside(first(images), room)), room)
+
         cycled = {
-            "source": (source, self.g_source_ema(self.g_target_ema(source))),
-            "target": (target, self.g_target_ema(self.g_source_ema(target))),
+            "source": (source, go_round(source, rooms[0], there, back)),
+            "target": (target, go_round(target, rooms[1], back, there)),
         }
         logs = {}
         for name, pair in cycled.items():

@@ -18,6 +18,8 @@ from keras_vaegan.config.data import ModalityDataConfig
 from keras_vaegan.config.networks import ANY_TARGET, ModalityUNetConfig
 from keras_vaegan.config.run import OptimizerConfig, RunConfig
 
+IGNORED_RATES = ("decay", "cosine_steps", "halving_steps", "ema_decay")  # of `OptimizerConfig`
+
 
 @frozen_config
 class ModalityLossConfig:
@@ -71,13 +73,16 @@ class ModalityConfig(RunConfig):
         drop = self.data.augmentation.drop_inputs
         fits = not drop or generator.target == ANY_TARGET
         require(fits, "drop_inputs", drop, f"0, or a network of target {ANY_TARGET}")
-        for name in ("decay", "cosine_steps", "halving_steps", "ema_decay"):
+        for name in IGNORED_RATES:
             value = getattr(self.optimizer, name)
             require(not value, name, value, "0 for this system; use rate")
 
     @staticmethod
     def upgrade(fields: dict) -> dict:
-        """Fields of version 0.1 -> today's."""
+        """Fields of version 0.1 -> today's, and what an optimiser once had without effect."""
+        optimizer = fields.get("optimizer")
+        if isinstance(optimizer, dict):
+            fields["optimizer"] = {k: v for k, v in optimizer.items() if k not in IGNORED_RATES}
         if "model" not in fields:
             return fields
         rates = {name: fields.pop(name) for name in ("learning_rate", "epsilon") if name in fields}

@@ -336,21 +336,43 @@ def test_a_step_takes_one_power_iteration(make_eager, tiny):
 
 
 def test_translations_are_judged_without_surroundings(tiny, monkeypatch):
-    """What the discriminators and the way back see is black far from the input's head."""
+    """What the discriminators, the terms and the way back see is black far from the head."""
     data = dataclasses.replace(tiny.RESNET.data, surroundings="black")
     still = AugmentationConfig("none")
     trainer = build_eager(dataclasses.replace(tiny.RESNET, data=data, augmentation=still))
     head = np.full((2, 32, 32, 1), -1, "float32")
     head[:, 10:20, 12:22] = 0.5
     seen = []
-    judge = trainer._judge
-    monkeypatch.setattr(trainer, "_judge", lambda *call: seen.append(call[2:]) or judge(*call))
+    judge, collect, generate = trainer._judge, trainer._collect_terms, trainer._generate
+
+    def watch_terms(passes):
+        seen.extend(
+            part for p in passes.values() for part in (p.fake, p.cycled) if part is not None
+        )
+        return collect(passes)
+
+    def watch_judge(domain, seed, *parts):
+        seen.append(parts[0 if len(parts) == 1 else 1])
+        return judge(domain, seed, *parts)
+
+    def watch_inputs(generator, images, *rest):
+        if len(images) == len(head) and not np.array_equal(images, head):
+            inputs.append(np.array(images))
+        return generate(generator, images, *rest)
+
+    inputs: list = []
+    monkeypatch.setattr(trainer, "_judge", watch_judge)
+    monkeypatch.setattr(trainer, "_collect_terms", watch_terms)
+    monkeypatch.setattr(trainer, "_generate", watch_inputs)
     trainer.train_on_batch((head, head))
-    fakes = [np.array(parts[0 if len(parts) == 1 else 1]) for parts in seen]
-    assert len(fakes) == 4
-    for fake in fakes:
+    trainer.set_stage("start")
+    trainer.run_eagerly = True
+    trainer.train_on_batch((head, head))
+    assert len(seen) == 4 + 4 + 2 + 2  # judged, of the terms; in the start judged once, of terms
+    for fake in map(np.array, seen):
         assert (fake[:, :6] == -1).all() and (fake[:, :, 28:] == -1).all()
         assert (fake[:, 12:18, 14:20] > -1).all()
+    assert len(inputs) == 2 and all(np.abs(x[:, :6] + 1).max() < 0.2 for x in inputs)  # noise
 
 
 def test_cycle_noise_has_the_stated_size(eager):
