@@ -30,13 +30,14 @@ def vae_cyclegan_small() -> CycleGANConfig:
     """System A sized for a CPU or a free Colab GPU: 256x256x1, heads aligned.
 
     Command: `python -m keras_vaegan.train --preset vae_cyclegan_small --image-size 128 --data DIR
-    --out RUN128 --minutes 75`, then without `--image-size` and with `--init-from RUN128`.
-    Time: 2,749 steps at 128x128 without `brain_weight` (commit 92afa35), 1,889 more with it and a
-    second start, 767 at 256x256: 123 minutes on one CPU core (AMD EPYC, AVX2 alone, float32).
-    Metric: step 500 of the 767, which validated best and ships in `weights/`: 89 real pairs, error
-    in the head CT 0.230, MRI 0.188 (the better baseline 0.388 and 0.241), fluid white as bone 1 %;
-    150 CT and 66 MRI test images, realism gap CT 0.05, MRI 0.34, cycle CT 20.91 dB / 0.814, MRI
-    18.56 dB / 0.626 (trained at 3df9118, evaluated at 5fe9b1c).
+    --out RUN128 --minutes 42`, then `--init-from RUN128 --steps 1600 --cosine-steps 1600` without
+    `--image-size`, into another folder.
+    Time: 2,993 steps at 128x128 with surroundings kept (commit 2f30967), 1,796 more without
+    (6c2869d), 1,600 at 256x256 (e708510): 82 minutes on one CPU core (AMD EPYC, bfloat16).
+    Metric: step 1,500 of the 1,600, which validated best and ships in `weights/`: 89 real pairs,
+    error in the head CT 0.235, MRI 0.198 (the better baseline 0.388 and 0.241), fluid white as bone
+    2 %; 150 CT and 66 MRI test images, realism gap CT 0.14, MRI 0.28, cycle CT 22.97 dB / 0.863,
+    MRI 19.24 dB / 0.696 (evaluated at 5220e6e).
     """
     return CycleGANConfig(
         generator=VAEUNetConfig(
@@ -105,13 +106,15 @@ def resnet_cyclegan_small() -> CycleGANConfig:
     dark fluid, gray brain, inputs as negatives, a heavier adversarial loss, and `best/` by realism.
 
     Command: `python -m keras_vaegan.train --preset resnet_cyclegan_small --image-size 128 --data
-    DIR --out RUN128 --minutes 70`, then without `--image-size` and with `--init-from RUN128`.
-    Time: 4,234 steps at 128x128 without `brain_weight` (commit 92afa35), 2,220 more with it and no
-    start, 1,054 at 256x256: 113 minutes on one CPU core (AMD EPYC, AVX2 alone, float32).
-    Metric: step 600 of the 1,054, which validated best and ships in `weights/resnet/`: 89 real
-    pairs, error in the head CT 0.227, MRI 0.173 (the better baseline 0.388 and 0.241), fluid white
-    as bone 2 %; 150 CT and 66 MRI test images, realism gap CT 0.04, MRI 0.32, cycle CT 25.79 dB /
-    0.866, MRI 20.30 dB / 0.643 (trained at e84440f, evaluated at 5fe9b1c).
+    DIR --out RUN128 --minutes 45`, then `--init-from RUN128 --steps 3600 --cosine-steps 3600`
+    without `--image-size`, into another folder.
+    Time: 8,860 steps at 128x128 with surroundings kept (commit 2f30967), 2,444 more without, 1,011
+    of 3,600 at 256x256 (6c2869d): 58 minutes on one CPU core (AMD EPYC, bfloat16). The other 2,589
+    made it worse.
+    Metric: step 1,011, which validated best and ships in `weights/resnet/`: 89 real pairs, error in
+    the head CT 0.236, MRI 0.180 (the better baseline 0.388 and 0.241), fluid white as bone 2 %; 150
+    CT and 66 MRI test images, realism gap CT 0.17, MRI 0.21, cycle CT 25.71 dB / 0.893, MRI 20.65
+    dB / 0.729 (evaluated at 5220e6e).
     """
     return CycleGANConfig(
         generator=ResnetGeneratorConfig(filters=(16, 32, 64), num_residual_blocks=6),
