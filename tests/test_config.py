@@ -11,6 +11,7 @@ from keras_vaegan.config.base import (
     config_to_json,
     resolve_config,
 )
+from keras_vaegan.config.changes import change_field, parse_value, read_field
 from keras_vaegan.config.data import AugmentationConfig, DataConfig
 from keras_vaegan.config.networks import ModalityUNetConfig, RRDBNetConfig
 from keras_vaegan.config.run import OptimizerConfig
@@ -215,3 +216,26 @@ def test_a_super_resolution_run_of_old_files():
     assert config.optimizer == rates
     halving = config_from_dict({**old, "schedule": "halve"}).optimizer
     assert (halving.halving_steps, halving.cosine_steps) == (30, 0)
+
+
+# -- changes by path -------------------------------------------------------------------------------
+
+
+def test_fields_are_changed_by_their_path():
+    config = get_preset("modality_unet_few")
+    changed = change_field(config, "data.augmentation.shift", 3)
+    assert changed.data.augmentation == dataclasses.replace(config.data.augmentation, shift=3)
+    assert read_field(changed, "data.augmentation.shift") == 3
+    with pytest.raises(InputError, match="no field 'shape' in a ModalityDataConfig: expected one"):
+        change_field(config, "data.shape", 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("[4, 8]", (4, 8)), ("4,8", (4, 8)), ("0.5", 0.5), ("true", True), ("True", True),
+        ("null", None), ("nyul", "nyul"), ('"123"', "123"), ('["A","B"]', ("A", "B")), (",", ","),
+    ],
+)  # fmt: skip
+def test_values_are_read_as_a_command_line_has_them(text, value):
+    assert parse_value(text) == value

@@ -1,13 +1,11 @@
 """Leave-one-out: a fold is trained without its case, resumed, skipped when done, and tabled."""
 
-import dataclasses
 import json
 import sys
 
 import numpy as np
 import pytest
 
-from keras_vaegan import get_preset
 from keras_vaegan.training.run_folder import read_run_config
 
 TINY = (
@@ -15,15 +13,6 @@ TINY = (
     "data.image_size=16", "data.normalization=nyul", "data.augmentation.elastic=1", "batch_size=2",
     "validate_every=2",
 )  # fmt: skip
-
-
-def test_fields_are_replaced_by_their_path(load_benchmark):
-    script = load_benchmark("leave_one_out")
-    config = get_preset("modality_unet_few")
-    changed = script.replace_field(config, ["data", "augmentation", "shift"], 3)
-    assert changed.data.augmentation == dataclasses.replace(config.data.augmentation, shift=3)
-    values = map(script.parse_value, ("[4, 8]", "0.5", "true", "nyul"))
-    assert list(values) == [(4, 8), 0.5, True, "nyul"]
 
 
 @pytest.mark.slow
