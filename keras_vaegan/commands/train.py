@@ -156,6 +156,8 @@ def resolve_config(options: TrainOptions) -> Any:
     config = get_preset(options.preset or DEFAULT_PRESET)
     if options.resume:
         config = _read_resumed(options, config)
+    elif options.init_from is not None:
+        config = find_system(config).skip_start(config)
     fields = {**SHARED_FIELDS, **find_system(config).options}
     for name in [*SHARED_FIELDS, *(name for system in SYSTEMS for name in system.options)]:
         value = getattr(options, name)
@@ -179,7 +181,7 @@ def resolve_config(options: TrainOptions) -> Any:
         raise InputError("--init-from and --resume both given: expected one of them; drop one")
     if not options.init_from.is_dir():
         raise InputError(f"--init-from {options.init_from} is no folder: expected a run folder")
-    return find_system(config).skip_start(config)
+    return config
 
 
 def _read_resumed(options: TrainOptions, preset: Any) -> Any:

@@ -22,7 +22,7 @@ THRESHOLD_SHARE = 0.35
 SMALLEST_SPAN = 1e-3  # of the brightest value, for a picture that is not blank
 SMALLEST_SHARE = 0.02  # of the frame, for the head's area
 NEAR = 8  # working pixels around the foreground that still belong to the head: 3 % of the frame
-FAR = 16  # from where on even the scalp of the other modality cannot lie
+FAR = 16  # room for the scalp of the other modality
 
 
 def find_head_edges(images):
@@ -193,7 +193,7 @@ def _join_near(join, pictures, reach: int, mode: str = "constant"):
 def _fill_between(mask, axis: int):
     """1 from the first to the last 1 of every line of (N, SIDE, SIDE) along an axis."""
     before = ops.cumsum(mask, axis=axis)
-    after = before[:, -1:] - before + mask if axis == 1 else before[:, :, -1:] - before + mask
+    after = ops.max(before, axis=axis, keepdims=True) - before + mask
     return ops.cast(ops.logical_and(before > 0.5, after > 0.5), "float32")
 
 

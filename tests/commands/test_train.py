@@ -158,6 +158,8 @@ def test_a_resumed_run_keeps_its_network_and_data(tmp_path, capsys, expect_refus
 def test_from_another_runs_weights_there_is_no_hand_drawn_start(capsys, tmp_path, expect_refusal):
     config = print_config(capsys, "--preset", "demo", "--init-from", tmp_path)
     assert config["losses"]["anchor_steps"] == 0 and config["losses"]["kl_warmup_steps"] == 0
+    asked = ("--init-from", tmp_path, "--set", "losses.anchor_steps=9")
+    assert print_config(capsys, "--preset", "demo", *asked)["losses"]["anchor_steps"] == 9
     common = ("--preset", "demo", "--data", "x", "--out", tmp_path / "o", "--dry-run")
     line = expect_refusal(train.main, *common, "--init-from", tmp_path / "absent")
     assert "absent is no folder" in line

@@ -110,7 +110,7 @@ def resnet_cyclegan_small() -> CycleGANConfig:
     without `--image-size`, into another folder.
     Time: 8,860 steps at 128x128 with surroundings kept (commit 2f30967), 2,444 more without, 1,011
     of 3,600 at 256x256 (6c2869d): 58 minutes on one CPU core (AMD EPYC, bfloat16). The other 2,589
-    made it worse.
+    validated worse.
     Metric: step 1,011, which validated best and ships in `weights/resnet/`: 89 real pairs, error in
     the head CT 0.236, MRI 0.180 (the better baseline 0.388 and 0.241), fluid white as bone 2 %; 150
     CT and 66 MRI test images, realism gap CT 0.17, MRI 0.21, cycle CT 25.71 dB / 0.893, MRI 20.65

@@ -238,18 +238,16 @@ class CycleGAN(Trainer):
     def _find_room(self, images):
         """Where a translation of images may hold anything; None where it may everywhere."""
         data = self.config.data
-        return find_room(to_unit(images, data.value_range), data) if self._is_bounded else None
+        if data.surroundings == "keep":
+            return None
+        return find_room(to_unit(images, data.value_range), data)
 
     def _keep_inside(self, generated, room):
         """A translation as a user gets it: black outside its room."""
-        if not self._is_bounded:
+        if room is None:
             return generated
         low, _ = VALUE_RANGES[self.config.data.value_range]
         return (generated - low) * room + low
-
-    @property
-    def _is_bounded(self) -> bool:
-        return self.config.data.surroundings == "black"
 
     def _augment(self, images, seed):
         """(N, ...) -> (2N, ...) with a random variant of each image, or (N, ...) in place."""
